@@ -1,0 +1,35 @@
+"""Whole numbers as Binance's decimal strings with exactly 8 decimals, and back."""
+
+from decimal import Decimal
+
+from outcry.market.instrument import Instrument
+from outcry.market.terms import MINOR_UNITS
+
+
+def money_text(minor: int) -> str:
+    """Minor units (1e-8) as a decimal string: 150000000 is ``"1.50000000"``."""
+    if minor < 0:
+        return "-" + money_text(-minor)
+    return f"{minor // MINOR_UNITS}.{minor % MINOR_UNITS:08d}"
+
+
+def price_text(instrument: Instrument, ticks: int) -> str:
+    """A price in ticks as a decimal string."""
+    return money_text(ticks * instrument.tick_size)
+
+
+def qty_text(instrument: Instrument, lots: int) -> str:
+    """A size in lots as a decimal string."""
+    return money_text(lots * instrument.lot_size)
+
+
+def rate_text(ppm: int) -> str:
+    """A fee rate in parts per million as a decimal string: 1000 is ``"0.00100000"``."""
+    return money_text(ppm * (MINOR_UNITS // 1_000_000))
+
+
+def minor_units(value: Decimal) -> int | None:
+    """A decimal amount in minor units (1e-8), or None where it has more than 8 decimals."""
+    scaled = value * MINOR_UNITS
+    whole = int(scaled)
+    return whole if whole == scaled else None

@@ -1,0 +1,281 @@
+"""What the roles ask of the world; adapters keep these promises, wiring chooses which."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from outcry.market.events import AnyEvent, Traded
+from outcry.rows import (
+    AccountRow, AssetRow, AuditRow, Balance, CandleRow, Checkpoint, HoldRequest, HoldResult, IntakeRow,
+    KeyClaim, KeyRow, ListRow, OrderRow, PartBatch, PartitionRow, PartState, PreventedRow, Record,
+    SymbolRow, TradeRow,
+)
+
+
+class OutOfService(Exception):
+    """A component cannot be asked right now; nothing was written."""
+
+
+class OutcomeUnknown(Exception):
+    """A write may or may not have happened; the truth has to be read, never guessed."""
+
+
+class DiskFull(OutOfService):
+    """The disk that holds the exchange is full; nothing was written."""
+
+
+class Damaged(Exception):
+    """Stored data contradicts itself; the message says what, and what to do."""
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int: ...
+    def now_us(self) -> int: ...
+
+
+class Journal(Protocol):
+    """An ordered, durable log per partition; offsets are contiguous from 0."""
+
+    async def append(self, frames: Sequence[tuple[int, bytes]]) -> list[int]:
+        """Appends (partition, frame) pairs; returns their offsets once durable. Raises OutcomeUnknown."""
+
+    async def read(self, positions: Mapping[int, int], max_records: int, wait_seconds: float) -> list[Record]:
+        """Records from the given next offsets on, in partition order; waits until there is one."""
+
+    async def end_offsets(self) -> dict[int, int]: ...
+    async def first_offsets(self) -> dict[int, int]: ...
+    async def trim(self, part: int, before_offset: int) -> int:
+        """Deletes records before an offset (retention); returns how many."""
+
+
+class Lease(Protocol):
+    """Who owns which partition. Liveness only: the compare-and-set in Ledger.commit is the fence."""
+
+    async def takeover(self, part: int, owner: str) -> PartitionRow | None:
+        """Bumps the epoch and returns the row, or None when another owner's lease still runs or it is halted."""
+
+    async def renew(self, epochs: Mapping[int, int]) -> set[int]: ...
+    async def reserve(self, part: int, epoch: int, pod: str) -> None: ...
+    async def release(self, part: int, epoch: int) -> None: ...
+    async def halt(self, part: int, epoch: int, reason: str) -> None: ...
+    async def members(self) -> dict[str, int]:
+        """Live owners and how many partitions each has."""
+
+
+class IntakeLedger(Protocol):
+    """The api's side of the ledger: holds before the journal."""
+
+    async def hold(self, requests: Sequence[HoldRequest], keys: Sequence[KeyClaim] = ()) -> list[HoldResult]:
+        """One micro-batch, one commit. Raises OutOfService (nothing written) or OutcomeUnknown."""
+
+    async def targets(self, wanted: Sequence[tuple[int, int, int | None, str | None]]) -> list[IntakeRow | None]:
+        """Open intake rows by (account, symbol, order id or None, client order id or None)."""
+
+    async def open_targets(self, account_id: int, symbol_id: int | None) -> list[IntakeRow]: ...
+    async def store_response(self, account_id: int, key: str, response: bytes) -> None: ...
+
+
+class EngineLedger(Protocol):
+    """The engine's side: results and offset in one transaction."""
+
+    async def commit(self, parts: Sequence[PartBatch]) -> set[int]:
+        """Commits all or nothing; returns the partitions that the compare-and-set named.
+
+        When that is fewer than were given, nothing was committed. Raises IntakeMissing, OutcomeUnknown.
+        """
+
+    async def load(self, part: int) -> PartState: ...
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None: ...
+    async def checkpoints(self, part: int) -> list[Checkpoint]: ...
+
+
+class IntakeMissing(Exception):
+    """A first outcome found no intake row with its partition and hold: the partition must halt."""
+
+
+class Housekeeping(Protocol):
+    """Money that moves without the engine, and what is thrown away."""
+
+    async def fold(self, part: int, max_postings: int = 5000) -> int:
+        """Sums postings up to next_offset into balances; returns how many."""
+
+    async def void(self, part: int) -> list[int]:
+        """Gives back the holds of orders whose bound log time has passed; returns their order ids."""
+
+    async def sweep_intake(self, part: int) -> int: ...
+    async def retain(self, part: int, trades_before_ms: int, keep_offset: int) -> int:
+        """Deletes trades and postings older than a time and folded, before an offset."""
+
+
+class QueryLedger(Protocol):
+    """What people ask about the past and present; always the primary, so that they read their writes."""
+
+    async def order(self, account_id: int, symbol_id: int, order_id: int | None, client_order_id: str | None) -> OrderRow | None:
+        """The order, or its intake row as PENDING_NEW; by client id the newest wins."""
+
+    async def open_orders(self, account_id: int, symbol_id: int | None) -> list[OrderRow]: ...
+    async def orders(self, account_id: int, symbol_id: int, *, from_id: int | None, start_ms: int | None,
+                     end_ms: int | None, limit: int) -> list[OrderRow]: ...
+    async def orders_by_id(self, order_ids: Sequence[int]) -> list[OrderRow]: ...
+    async def fills(self, account_id: int, symbol_id: int, *, order_id: int | None = None, from_id: int | None = None,
+                    start_ms: int | None = None, end_ms: int | None = None, limit: int = 500) -> list[TradeRow]: ...
+    async def order_fills(self, symbol_id: int, order_id: int, log_offset: int) -> list[TradeRow]:
+        """Trades in which the order was the taker at its own record (the fills of its answer)."""
+
+    async def trades(self, symbol_id: int, *, from_id: int | None = None, start_ms: int | None = None,
+                     end_ms: int | None = None, limit: int = 500) -> list[TradeRow]: ...
+    async def agg_trades(self, symbol_id: int, *, from_id: int | None = None, start_ms: int | None = None,
+                         end_ms: int | None = None, limit: int = 500) -> list[list[TradeRow]]:
+        """Aggregates in order, each the list of its trades."""
+
+    async def candles(self, symbol_id: int, interval_ms: int, *, start_ms: int | None = None,
+                      end_ms: int | None = None, limit: int = 500) -> list[CandleRow]:
+        """Stored candles of a stored interval (1 m, 1 h, 1 d), oldest first; the newest when no start is given."""
+
+    async def prevented(self, account_id: int, symbol_id: int, *, order_id: int | None = None, from_id: int | None = None,
+                        limit: int = 500) -> list[PreventedRow]: ...
+    async def order_list(self, account_id: int, list_id: int | None, client_list_id: str | None) -> ListRow | None: ...
+    async def order_lists(self, account_id: int, *, open_only: bool, from_id: int | None = None, start_ms: int | None = None,
+                          end_ms: int | None = None, limit: int = 500) -> list[ListRow]: ...
+    async def list_orders(self, list_ids: Sequence[int]) -> list[OrderRow]: ...
+    async def balances(self, account_id: int) -> list[Balance]: ...
+    async def symbols(self) -> list[SymbolRow]: ...
+    async def assets(self) -> list[AssetRow]: ...
+    async def partitions(self) -> list[PartitionRow]: ...
+
+
+class Registry(Protocol):
+    """Accounts, keys, assets, money in and out; each change writes an audit row in the same commit."""
+
+    async def account(self, account_id: int) -> AccountRow | None: ...
+    async def accounts(self) -> list[AccountRow]: ...
+    async def create_account(self, row: AccountRow, actor: str) -> None: ...
+    async def freeze_account(self, account_id: int, frozen: bool, actor: str) -> None: ...
+    async def key(self, api_key: str) -> KeyRow | None: ...
+    async def keys(self, account_id: int | None = None) -> list[KeyRow]: ...
+    async def create_key(self, row: KeyRow, actor: str) -> None: ...
+    async def revoke_key(self, api_key: str, now_ms: int, actor: str) -> bool: ...
+    async def transfer(self, account_id: int, asset_id: int, amount: int, reference: str, actor: str) -> bool:
+        """Deposit (amount > 0) or withdrawal (< 0) against the world account; False: balance too small.
+
+        A ``reference`` moves money once: the same one again is True and does nothing.
+        """
+
+    async def add_asset(self, asset: str, actor: str) -> AssetRow:
+        """The asset's row, made if it is new."""
+
+    async def put_candles(self, candles: Sequence[CandleRow]) -> None:
+        """Back-fills history before the first trade; never overwrites a candle."""
+
+    async def audit(self, row: AuditRow) -> None: ...
+    async def audit_log(self, limit: int = 100) -> list[AuditRow]: ...
+
+
+class Ledger(IntakeLedger, EngineLedger, Housekeeping, QueryLedger, Registry, Protocol):
+    """The one truth for money and orders."""
+
+    async def ping(self) -> None:
+        """Raises OutOfService when the ledger cannot be asked."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one command, for the api that asked.
+
+    ``orders`` are the orders it placed or touched, as they are after it (new order first; for a
+    ReplaceOrder the canceled order is in ``canceled``); ``fills`` are the new order's own trades.
+    A refusal has a Binance ``code`` and ``text``. ``cancel_code`` is that of a replace's cancel half.
+    """
+
+    command_id: int
+    symbol_id: int
+    part: int
+    offset: int
+    time_ms: int
+    code: int = 0
+    text: str = ""
+    orders: tuple[OrderRow, ...] = ()
+    canceled: tuple[OrderRow, ...] = ()
+    fills: tuple[Traded, ...] = ()
+    cancel_code: int = 0
+    cancel_text: str = ""
+    lists: tuple[ListRow, ...] = ()
+    amended_from: str = ""
+
+
+class MarketUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """One symbol's public changes in one engine batch.
+
+    ``levels`` are (side, price ticks, absolute visible lots; 0 removes). ``first_u`` > ``last_u``: no level changed.
+    ``snapshot`` True: ``levels`` is the whole book and replaces what was known.
+    """
+
+    symbol_id: int
+    part: int
+    epoch: int
+    first_seq: int
+    last_seq: int
+    first_u: int
+    last_u: int
+    time_ms: int
+    levels: tuple[tuple[int, int, int], ...] = ()
+    trades: tuple[Traded, ...] = ()
+    snapshot: bool = False
+    status: int = 0  # Instrument.status when the instrument changed, else 0
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """One private event: what happened, to which order (as it is after the command), to whom."""
+
+    account_id: int
+    symbol_id: int
+    time_ms: int
+    event: AnyEvent
+    order: OrderRow | None
+    list_row: ListRow | None = None
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one committed engine batch tells the world."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    updates: tuple[MarketUpdate, ...] = ()
+    executions: tuple[Execution, ...] = ()
+    moved: tuple[int, ...] = ()  # accounts whose balances changed
+
+
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """The visible book at ``update_id``: (price ticks, lots) per side, best first."""
+
+    update_id: int
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+
+
+class Feed(Protocol):
+    """Carries committed facts to whoever listens; callbacks run on the event loop and must not block."""
+
+    async def publish(self, publication: Publication) -> None: ...
+    def follows(self, account_id: int) -> bool:
+        """Whether anyone may listen to this account: engines skip building private events for others."""
+
+    def on_outcome(self, callback: Callable[[Outcome], None]) -> None: ...
+    def on_update(self, callback: Callable[[MarketUpdate], None]) -> None: ...
+    def on_account(self, account_id: int, callback: Callable[[Execution | None], None]) -> Callable[[], None]:
+        """Subscribes to an account's executions; None means "balances moved". Returns the unsubscribe."""
+
+    async def book(self, symbol_id: int, depth: int) -> Book | None:
+        """The visible book, never older than an update already delivered; None before the engine opened it."""
+
+
+class Shared(Protocol):
+    """Volatile state common to all pods."""
+
+    async def spend(self, key: str, cost: int, limit: int, window_ms: int) -> tuple[int, int]:
+        """Adds ``cost`` to a fixed window; returns (used, milliseconds until it resets)."""
+
+    async def first_use(self, key: str, ttl_ms: int) -> bool: ...
+    async def put(self, key: str, value: str, ttl_ms: int) -> None: ...
+    async def get(self, key: str) -> str | None: ...
+    async def touch(self, key: str, ttl_ms: int) -> bool: ...
+    async def delete(self, key: str) -> bool: ...

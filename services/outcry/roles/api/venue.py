@@ -1,0 +1,32 @@
+"""What every endpoint sees of the exchange: instruments, ledger, feed, clock, order desk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from outcry.market.instrument import Instrument
+from outcry.ports import Clock, Feed, Ledger, Shared
+from outcry.roles.api.desk import Desk
+from outcry.settings import Settings
+
+
+@dataclass
+class Venue:
+    """The api role's shared parts; one per process."""
+
+    settings: Settings
+    ledger: Ledger
+    feed: Feed
+    shared: Shared
+    clock: Clock
+    desk: Desk
+    instruments: dict[str, Instrument] = field(default_factory=dict)  # by symbol, refreshed by the role
+    instruments_by_id: dict[int, Instrument] = field(default_factory=dict)
+    assets: dict[int, str] = field(default_factory=dict)  # names by id
+    last_prices: dict[int, int] = field(default_factory=dict)  # ticks by symbol id; 0 or absent: none yet
+    status: dict[str, Any] = field(default_factory=dict)  # component -> {"status","detail"} for health
+
+    def use(self, instruments: Sequence[Instrument]) -> None:
+        """Takes the current terms of every listed symbol."""
+        self.instruments = {i.symbol: i for i in instruments}
+        self.instruments_by_id = {i.symbol_id: i for i in instruments}
