@@ -1,0 +1,57 @@
+# The verbs of this repository. `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+CLIENTS := ccxt python-binance freqtrade
+DATA ?= data
+PORT ?= 8080
+
+.PHONY: help setup setup-test clients up demo verify test test-long bench compile lint format lock clean
+
+help:  ## Show what can be asked for
+	@echo "Outcry, an exchange you run yourself. First: make up"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup:
+	@sh infra/local/venv.sh "$(VENV)" run own
+
+setup-test: setup
+	@sh infra/local/venv.sh "$(VENV)" test own
+
+clients: setup-test
+	@for name in $(CLIENTS); do sh infra/local/venv.sh "$(CURDIR)/.venv-clients/$$name" client-$$name; done
+
+up: setup  ## Start the exchange: one process, one SQLite file, demo accounts, a simulated market, a page to look at
+	@$(BIN)/outcry up --data "$(DATA)" --port $(PORT)
+
+verify: setup  ## Prove the invariants on the data directory, running or stopped
+	@$(BIN)/outcry verify --data "$(DATA)"
+
+test: setup-test clients  ## Pass the tests in their short forms (under 10 minutes on 2 cores)
+	@$(BIN)/pytest -m "not long"
+
+test-long: setup-test clients  ## Pass the tests in their full sizes (hours)
+	@OUTCRY_TEST_LONG=1 $(BIN)/pytest --timeout 7200
+
+bench: setup-test compile  ## Measure the core, the whole order path and memory; prints one report
+	@sh infra/local/venv.sh "$(CURDIR)/.venv-bench" bench
+	@$(BIN)/python load-tests/bench.py
+
+compile: setup-test  ## Build the compiled core into .venv-compiled
+	@sh infra/local/compiled.sh "$(CURDIR)/.venv-compiled"
+
+lint: setup-test  ## Check style, types, imports and the house rules
+	@$(BIN)/pytest -q services/tests/test_house.py
+
+format: setup-test  ## Rewrite the code in the house format
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+lock: setup-test  ## Pin every requirement again, with hashes
+	@for name in run test client-ccxt client-python-binance client-freqtrade bench; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links -o requirements/$$name.txt requirements/$$name.in || exit 1; done
+
+clean:  ## Remove environments and caches (never the data directory)
+	@rm -rf .venv .venv-clients .venv-compiled .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
