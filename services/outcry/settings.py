@@ -1,31 +1,153 @@
 """The environment, read once at start; every problem is reported at once."""
 
-from dataclasses import dataclass, field
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Every setting with its default. Durations say their unit."""
-
-    data_dir: str = "data"
-    host: str = "127.0.0.1"
-    port: int = 8080
-    limits: str = "high"  # binance, high or off
-    partitions: int = 4
-    simulation_enabled: bool = True
-    simulation_orders_per_sec: float = 20.0
-    simulation_workers: int = 4
-    simulation_symbols: tuple[str, ...] = ()
-    simulation_seed: int = 1
-    simulation_history_hours: int = 24
-    journal_retention_days: int = 7
-    journal_max_bytes: int = 4 << 30
-    admit_window: int = 4096  # un-acknowledged commands per api process
-    micro_batch_ms: float = 1.0
-    reply_timeout_seconds: float = 9.0
-    master_key_file: str = ""  # "" : <data_dir>/master.key
-    extra: dict[str, str] = field(default_factory=dict)
+LIMIT_SETS = ("binance", "high", "off")
+DEMO_SYMBOLS = ("BTCUSD", "ETHUSD", "ADAUSD", "DOTUSD", "SOLUSD", "LINKUSD", "AVAXUSD", "MATICUSD")
+MAX_PARTITIONS = 64
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class SettingsError(Exception):
     """The environment is wrong; the message lists every problem."""
+
+
+def _setting(default: Any, name: str, read: "Reader") -> Any:
+    return field(default=default, metadata={"name": name, "read": read})
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one variable's text becomes a value; ``rule`` says in words what is allowed."""
+
+    read: Callable[[str], Any]
+    rule: str
+
+
+def whole(low: int, high: int) -> Reader:
+    """A whole number from ``low`` to ``high``."""
+
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return Reader(read, f"a whole number from {low} to {high}")
+
+
+def number(low: float, high: float) -> Reader:
+    """A decimal number from ``low`` to ``high``; NaN is none."""
+
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return Reader(read, f"a number from {low:g} to {high:g}")
+
+
+def one_of(*allowed: str) -> Reader:
+    """One of a few words, in any case."""
+
+    def read(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError(text)
+        return text.lower()
+
+    return Reader(read, "one of " + ", ".join(allowed))
+
+
+def _switch(text: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError(text)
+    return words[text.lower()]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    words = tuple(word.strip().upper() for word in text.split(",") if word.strip())
+    if any(word not in DEMO_SYMBOLS for word in words):
+        raise ValueError(text)
+    return words
+
+
+SWITCH = Reader(_switch, "true or false")
+TEXT = Reader(str, "a text")
+SYMBOLS = Reader(_words, "a comma-separated choice of " + ",".join(DEMO_SYMBOLS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting with its default, variable and rule. Durations say their unit."""
+
+    data_dir: str = _setting("data", "OUTCRY_DATA_DIR", TEXT)
+    host: str = _setting("127.0.0.1", "OUTCRY_HOST", TEXT)
+    port: int = _setting(8080, "OUTCRY_PORT", whole(0, 65535))  # 0: any free port
+    limits: str = _setting("high", "OUTCRY_LIMITS", one_of(*LIMIT_SETS))
+    partitions: int = _setting(4, "OUTCRY_PARTITIONS", whole(1, MAX_PARTITIONS))
+    log_level: str = _setting("info", "OUTCRY_LOG_LEVEL", one_of("debug", "info", "warning", "error"))
+    simulation_enabled: bool = _setting(True, "SIMULATION_ENABLED", SWITCH)
+    simulation_orders_per_sec: float = _setting(20.0, "SIMULATION_ORDERS_PER_SEC", number(0.01, 20_000))
+    simulation_workers: int = _setting(4, "SIMULATION_WORKERS", whole(1, 256))
+    simulation_symbols: tuple[str, ...] = _setting((), "SIMULATION_SYMBOLS", SYMBOLS)  # (): every demo symbol
+    simulation_seed: int = _setting(1, "SIMULATION_SEED", whole(0, (1 << 63) - 1))
+    simulation_history_hours: int = _setting(72, "SIMULATION_HISTORY_HOURS", whole(0, 720))  # of 1 m candles
+    journal_retention_days: int = _setting(7, "OUTCRY_JOURNAL_RETENTION_DAYS", whole(1, 3650))
+    journal_max_bytes: int = _setting(4 << 30, "OUTCRY_JOURNAL_MAX_BYTES", whole(1 << 20, 1 << 50))
+    admit_window: int = _setting(4096, "OUTCRY_ADMIT_WINDOW", whole(1, 1 << 20))  # un-acknowledged commands
+    micro_batch_ms: float = _setting(1.0, "OUTCRY_MICRO_BATCH_MS", number(0, 50))
+    reply_timeout_seconds: float = _setting(9.0, "OUTCRY_REPLY_TIMEOUT_SECONDS", number(0.1, 60))
+    metrics_window_seconds: int = _setting(60, "METRICS_COLLECTION_TIME", whole(1, 3600))
+    metrics_retention_seconds: int = _setting(3600, "METRICS_RETENTION_TIME", whole(60, 86_400))
+    master_key_file: str = _setting("", "OUTCRY_MASTER_KEY_FILE", TEXT)  # "": <data_dir>/master.key
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the exchange: the condition for the documented demo keys."""
+        return self.host in LOOPBACK
+
+
+def read_settings(environ: Mapping[str, str], **given: Any) -> Settings:
+    """Settings from the environment; ``given`` (command line) wins. Raises SettingsError with every problem."""
+    values = {name: value for name, value in given.items() if value is not None}
+    problems = _misspelt(environ)
+    for each in fields(Settings):
+        name, reader = each.metadata["name"], each.metadata["read"]
+        text = environ.get(name, "").strip()
+        if not text or each.name in values:
+            continue
+        try:
+            values[each.name] = reader.read(text)
+        except ValueError:
+            problems.append(f"{name} is {text!r}, but must be {reader.rule}")
+    if problems:
+        raise SettingsError("The environment is wrong:\n" + "\n".join(f"  - {problem}." for problem in problems))
+    return Settings(**values)
+
+
+def described() -> list[tuple[str, str, str]]:
+    """Every variable as (name, rule, default), in the order of the settings."""
+    return [(f.metadata["name"], f.metadata["read"].rule, _shown(f.default)) for f in fields(Settings)]
+
+
+def _misspelt(environ: Mapping[str, str]) -> list[str]:
+    known = [each.metadata["name"] for each in fields(Settings)]
+    problems = []
+    for name in sorted(environ):
+        if name in known or not name.startswith(("OUTCRY_", "SIMULATION_")):
+            continue
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.87)
+        if close:
+            problems.append(f"{name} is no setting; did you mean {close[0]}")
+    return problems
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return ",".join(default) if isinstance(default, tuple) else str(default)

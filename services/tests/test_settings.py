@@ -1,0 +1,53 @@
+"""The environment becomes settings, or every reason why it cannot."""
+
+import pytest
+
+from outcry.settings import Settings, SettingsError, described, read_settings
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert read_settings({}) == Settings()
+
+
+def test_variables_become_typed_values() -> None:
+    settings = read_settings({
+        "OUTCRY_LIMITS": "BINANCE", "OUTCRY_PORT": "0", "SIMULATION_ENABLED": "false",
+        "SIMULATION_ORDERS_PER_SEC": "2.5", "SIMULATION_SYMBOLS": "btcusd, ethusd",
+    })
+    assert (settings.limits, settings.port, settings.simulation_enabled) == ("binance", 0, False)
+    assert settings.simulation_orders_per_sec == 2.5
+    assert settings.simulation_symbols == ("BTCUSD", "ETHUSD")
+
+
+def test_the_command_line_wins_over_the_environment() -> None:
+    assert read_settings({"OUTCRY_PORT": "9"}, port=7).port == 7
+    assert read_settings({"OUTCRY_PORT": "9"}, port=None).port == 9
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({
+            "OUTCRY_PORT": "70000", "OUTCRY_LIMITS": "none", "SIMULATION_ENABLED": "perhaps",
+            "OUTCRY_MICRO_BATCH_MS": "nan", "SIMULATION_SYMBOLS": "EURUSD",
+        })
+    for name in ("OUTCRY_PORT", "OUTCRY_LIMITS", "SIMULATION_ENABLED", "OUTCRY_MICRO_BATCH_MS", "SIMULATION_SYMBOLS"):
+        assert name in str(caught.value)
+
+
+def test_a_misspelt_variable_is_named_with_the_right_one() -> None:
+    with pytest.raises(SettingsError, match="SIMULATION_ENABLE is no setting; did you mean SIMULATION_ENABLED"):
+        read_settings({"SIMULATION_ENABLE": "false"})
+
+
+def test_variables_of_other_tools_are_left_alone() -> None:
+    assert read_settings({"OUTCRY_API_SERVICE_HOST": "10.0.0.1", "OUTCRY_SHARED": "x"}) == Settings()
+
+
+def test_every_setting_describes_itself() -> None:
+    assert ("OUTCRY_LIMITS", "one of binance, high, off", "high") in described()
+    assert all(rule for _, rule, _ in described())
+
+
+def test_only_loopback_addresses_count_as_private() -> None:
+    assert read_settings({}).loopback
+    assert not read_settings({"OUTCRY_HOST": "0.0.0.0"}).loopback
