@@ -10,10 +10,15 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 
 def test_variables_become_typed_values() -> None:
-    settings = read_settings({
-        "OUTCRY_LIMITS": "BINANCE", "OUTCRY_PORT": "0", "SIMULATION_ENABLED": "false",
-        "SIMULATION_ORDERS_PER_SEC": "2.5", "SIMULATION_SYMBOLS": "btcusd, ethusd",
-    })
+    settings = read_settings(
+        {
+            "OUTCRY_LIMITS": "BINANCE",
+            "OUTCRY_PORT": "0",
+            "SIMULATION_ENABLED": "false",
+            "SIMULATION_ORDERS_PER_SEC": "2.5",
+            "SIMULATION_SYMBOLS": "btcusd, ethusd",
+        }
+    )
     assert (settings.limits, settings.port, settings.simulation_enabled) == ("binance", 0, False)
     assert settings.simulation_orders_per_sec == 2.5
     assert settings.simulation_symbols == ("BTCUSD", "ETHUSD")
@@ -26,10 +31,15 @@ def test_the_command_line_wins_over_the_environment() -> None:
 
 def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
-        read_settings({
-            "OUTCRY_PORT": "70000", "OUTCRY_LIMITS": "none", "SIMULATION_ENABLED": "perhaps",
-            "OUTCRY_MICRO_BATCH_MS": "nan", "SIMULATION_SYMBOLS": "EURUSD",
-        })
+        read_settings(
+            {
+                "OUTCRY_PORT": "70000",
+                "OUTCRY_LIMITS": "none",
+                "SIMULATION_ENABLED": "perhaps",
+                "OUTCRY_MICRO_BATCH_MS": "nan",
+                "SIMULATION_SYMBOLS": "EURUSD",
+            }
+        )
     for name in ("OUTCRY_PORT", "OUTCRY_LIMITS", "SIMULATION_ENABLED", "OUTCRY_MICRO_BATCH_MS", "SIMULATION_SYMBOLS"):
         assert name in str(caught.value)
 
