@@ -58,6 +58,7 @@ class Call:
     valid_until_us: int = 0  # timestamp + recvWindow of a signed request, microseconds
     traceparent: str = ""
     headers: dict[str, str] = field(default_factory=dict)  # to put onto the response
+    spent: tuple[Any, ...] = ()  # the limits it touched (limits.Spent)
 
     @property
     def account_id(self) -> int:

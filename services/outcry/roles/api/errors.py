@@ -8,7 +8,7 @@ class Refusal(Exception):
     """A request that is answered with an error: HTTP ``status``, Binance ``code`` and ``text``.
 
     ``data`` goes beside them (cancelReplace), ``headers`` onto the response (Retry-After),
-    ``errors`` lists what is wrong field by field on ``/v1``.
+    ``errors`` lists what is wrong field by field on ``/v1``. ``spent`` are the limits it touched (limits.Spent).
     """
 
     def __init__(
@@ -28,6 +28,7 @@ class Refusal(Exception):
         self.data = data
         self.headers = dict(headers or {})
         self.errors = list(errors)
+        self.spent: tuple[Any, ...] = ()
 
 
 def missing(name: str) -> Refusal:

@@ -1,0 +1,193 @@
+"""Request weights and order counts: what has been used, when it is too much, and how a response tells it.
+
+Source: Binance ``rest-api.md`` "LIMITS", and draft-ietf-httpapi-ratelimit-headers-11 for ``/v1``.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from outcry.ports import Clock, Shared
+from outcry.roles.api.errors import Refusal
+
+BAN_AFTER: Final = 200  # refused requests of one address within a minute
+FIRST_BAN_MS: Final = 2 * 60_000
+LONGEST_BAN_MS: Final = 3 * 86_400_000
+BANS_REMEMBERED_MS: Final = 7 * 86_400_000
+
+_INTERVAL_MS: Final = {"SECOND": 1000, "MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000}
+
+
+class Limit(NamedTuple):
+    """At most ``limit`` per ``number`` intervals; ``kind`` is REQUEST_WEIGHT (per address) or ORDERS (per account)."""
+
+    kind: str
+    interval: str
+    number: int
+    limit: int
+
+    @property
+    def window_ms(self) -> int:
+        return self.number * _INTERVAL_MS[self.interval]
+
+
+class Spent(NamedTuple):
+    """How much of a limit is used, and the milliseconds until it starts anew."""
+
+    limit: Limit
+    used: int
+    resets_ms: int
+
+
+class Profile(NamedTuple):
+    """One setting of ``OUTCRY_LIMITS``. Enforced when ``enforced``, counted always."""
+
+    weight: Limit
+    orders: Limit
+    orders_day: Limit
+    enforced: bool
+    bans: bool
+    connects: int  # WebSocket connects per address and 5 minutes
+    controls: int  # WebSocket control messages per connection and second
+    streams: int  # streams per connection
+
+
+def _profile(weight: int, orders: int, orders_day: int, **rest: Any) -> Profile:
+    return Profile(
+        Limit("REQUEST_WEIGHT", "MINUTE", 1, weight),
+        Limit("ORDERS", "SECOND", 10, orders),
+        Limit("ORDERS", "DAY", 1, orders_day),
+        **rest,
+    )
+
+
+PROFILES: Final = {
+    "binance": _profile(6_000, 50, 160_000, enforced=True, bans=True, connects=300, controls=5, streams=1024),
+    "high": _profile(
+        6_000_000, 1_000_000, 2_000_000_000, enforced=True, bans=False, connects=100_000, controls=1_000, streams=1024,
+    ),
+    "off": _profile(
+        6_000_000, 1_000_000, 2_000_000_000,
+        enforced=False, bans=False, connects=1 << 40, controls=1 << 40, streams=1 << 20,
+    ),
+}
+
+
+class Limits:
+    """Counts by the port Shared, so that all pods count together. Stateless: make one wherever it is needed."""
+
+    def __init__(self, shared: Shared, clock: Clock, profile: str) -> None:
+        self._shared = shared
+        self._clock = clock
+        self.profile = PROFILES[profile]
+
+    async def weigh(self, client_ip: str, weight: int) -> Spent:
+        """Spends request weight. Raises Refusal -1003 (429 or 418)."""
+        profile = self.profile
+        if profile.bans:
+            await self._refuse_banned(client_ip)
+        limit = profile.weight
+        used, resets_ms = await self._shared.spend("weight:" + client_ip, weight, limit.limit, 60_000)
+        spent = Spent(limit, used, resets_ms)
+        if used > limit.limit and profile.enforced:
+            await self._note_offence(client_ip)
+            raise _refusal(
+                -1003,
+                f"Too much request weight used; current limit is {limit.limit} request weight per 1 MINUTE. "
+                "Please use WebSocket Streams for live updates to avoid polling the API.",
+                spent,
+            )
+        return spent
+
+    async def count_orders(self, account_id: int, orders: int) -> tuple[Spent, Spent]:
+        """Counts new orders; 0 only looks. Raises Refusal -1015."""
+        counted = []
+        for limit, window_ms, prefix in (
+            (self.profile.orders, 10_000, "orders10s:"), (self.profile.orders_day, 86_400_000, "orders1d:"),
+        ):
+            key = prefix + str(account_id)
+            used, resets_ms = await self._shared.spend(key, orders, limit.limit, window_ms)
+            spent = Spent(limit, used, resets_ms)
+            if orders and used > limit.limit and self.profile.enforced:
+                raise _refusal(
+                    -1015,
+                    f"Too many new orders; current limit is {limit.limit} orders per {limit.number} {limit.interval}.",
+                    spent,
+                )
+            counted.append(spent)
+        return counted[0], counted[1]
+
+    async def _refuse_banned(self, client_ip: str) -> None:
+        until = await self._shared.get("ban:" + client_ip)
+        if until is None:
+            return
+        left_ms = int(until) - self._clock.now_ms()
+        if left_ms > 0:
+            spent = Spent(self.profile.weight, self.profile.weight.limit, left_ms)
+            raise _refusal(
+                -1003,
+                f"Way too much request weight used; IP banned until {until}. "
+                "Please use WebSocket Streams for live updates to avoid bans.",
+                spent,
+                418,
+            )
+
+    async def _note_offence(self, client_ip: str) -> None:
+        if not self.profile.bans:
+            return
+        offences, _ = await self._shared.spend("over:" + client_ip, 1, BAN_AFTER, 60_000)
+        if offences != BAN_AFTER:
+            return
+        bans, _ = await self._shared.spend("bans:" + client_ip, 1, 64, BANS_REMEMBERED_MS)
+        length_ms = min(FIRST_BAN_MS << min(bans - 1, 20), LONGEST_BAN_MS)
+        await self._shared.put("ban:" + client_ip, str(self._clock.now_ms() + length_ms), length_ms)
+
+
+def rate_limits(spent: Sequence[Spent]) -> list[dict[str, Any]]:
+    """The WebSocket API's ``rateLimits``, orders first."""
+    ordered = sorted(spent, key=lambda s: s.limit.kind)
+    return [_described(s.limit) | {"count": s.used} for s in ordered]
+
+
+def announced(profile: str) -> list[dict[str, Any]]:
+    """The limits as exchangeInfo lists them."""
+    chosen = PROFILES[profile]
+    return [_described(limit) for limit in (chosen.weight, chosen.orders, chosen.orders_day)]
+
+
+def mbx_headers(spent: Sequence[Spent]) -> list[tuple[bytes, bytes]]:
+    """X-MBX-USED-WEIGHT and X-MBX-ORDER-COUNT headers."""
+    headers = []
+    for limit, used, _ in spent:
+        value = b"%d" % used
+        if limit.kind == "REQUEST_WEIGHT":
+            headers += [(b"x-mbx-used-weight", value), (b"x-mbx-used-weight-1m", value)]
+        else:
+            headers.append((b"x-mbx-order-count-10s" if limit.interval == "SECOND" else b"x-mbx-order-count-1d", value))
+    return headers
+
+
+def ietf_headers(spent: Sequence[Spent]) -> list[tuple[bytes, bytes]]:
+    """RateLimit-Policy and RateLimit of the native interface; the daily order limit is left out."""
+    policies, states = [], []
+    for limit, used, resets_ms in spent:
+        if limit.interval == "DAY":
+            continue
+        name = "weight" if limit.kind == "REQUEST_WEIGHT" else "orders"
+        policies.append(f'"{name}";q={limit.limit};w={limit.window_ms // 1000}')
+        states.append(f'"{name}";r={max(limit.limit - used, 0)};t={-(-resets_ms // 1000)}')
+    if not policies:
+        return []
+    return [(b"ratelimit-policy", ", ".join(policies).encode()), (b"ratelimit", ", ".join(states).encode())]
+
+
+def _described(limit: Limit) -> dict[str, Any]:
+    return {
+        "rateLimitType": limit.kind, "interval": limit.interval, "intervalNum": limit.number, "limit": limit.limit,
+    }
+
+
+def _refusal(code: int, text: str, spent: Spent, status: int = 429) -> Refusal:
+    seconds = max(-(-spent.resets_ms // 1000), 1)
+    refusal = Refusal(code, text, status, headers={"Retry-After": str(seconds)})
+    refusal.spent = (spent,)
+    return refusal
