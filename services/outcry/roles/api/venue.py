@@ -8,6 +8,7 @@ from outcry.market.instrument import Instrument
 from outcry.ports import Clock, Feed, Ledger, Shared
 from outcry.roles.api.desk import Desk
 from outcry.settings import Settings
+from outcry.telemetry import Telemetry
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Venue:
     instruments_by_id: dict[int, Instrument] = field(default_factory=dict)
     assets: dict[int, str] = field(default_factory=dict)  # names by id
     last_prices: dict[int, int] = field(default_factory=dict)  # ticks by symbol id; 0 or absent: none yet
+    telemetry: Telemetry = field(default_factory=Telemetry)
     status: dict[str, Any] = field(default_factory=dict)  # component -> {"status","detail"} for health
 
     def use(self, instruments: Sequence[Instrument]) -> None:
