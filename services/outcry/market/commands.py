@@ -11,7 +11,7 @@ from outcry.market.instrument import Instrument
 from outcry.market.terms import GTC, STOP_ON_FAILURE
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+class Command(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag_field="kind", gc=False):
     """``command_id`` correlates the reply; 0 wants none."""
 
     command_id: int
