@@ -1,0 +1,269 @@
+"""The operator's verbs, the same whether the exchange runs or rests: each checks, acts, and leaves an audit row."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from outcry.codec import encode_frame
+from outcry.decimals import minor_units, money_text
+from outcry.market.commands import AnyCommand, HaltMarket, OpenMarket, SetInstrument
+from outcry.market.instrument import HALTED, MAX_AMOUNT, Instrument
+from outcry.market.terms import FEE_ACCOUNT, MINOR_UNITS, PPM, WORLD_ACCOUNT
+from outcry.ports import Clock, Journal, Ledger
+from outcry.roles.admin.founding import HMAC, Seal, terms_of
+from outcry.rows import AccountRow, AuditRow, KeyRow
+
+ED25519: Final = "ED25519"
+ED25519_BYTES: Final = 32
+SCOPES: Final = ("read", "trade", "withdraw", "admin")
+FIRST_ACCOUNT: Final = 3001  # below are the venue's own, the demo's and the crowd's
+DAY_MS: Final = 86_400_000
+
+Params = Mapping[str, Any]
+Result = dict[str, Any]
+
+
+class Refused(Exception):
+    """A verb that cannot be carried out; the message names the cause and the remedy."""
+
+
+class Admin:
+    """Carries verbs out on a ledger and a journal. ``symbols`` verbs take effect when the engine reads them."""
+
+    def __init__(self, ledger: Ledger, journal: Journal, clock: Clock, seal: Seal) -> None:
+        self._ledger, self._journal, self._clock, self._seal = ledger, journal, clock, seal
+        self._verbs: dict[str, Callable[[Params], Awaitable[Result]]] = {
+            "accounts.list": self._accounts_list,
+            "accounts.create": self._accounts_create,
+            "accounts.freeze": self._accounts_freeze,
+            "accounts.unfreeze": self._accounts_unfreeze,
+            "accounts.balances": self._accounts_balances,
+            "accounts.deposit": self._accounts_deposit,
+            "accounts.withdraw": self._accounts_withdraw,
+            "keys.list": self._keys_list,
+            "keys.create": self._keys_create,
+            "keys.revoke": self._keys_revoke,
+            "symbols.list": self._symbols_list,
+            "symbols.create": self._symbols_create,
+            "symbols.halt": self._symbols_halt,
+            "symbols.open": self._symbols_open,
+            "audit.list": self._audit_list,
+        }
+
+    async def run(self, verb: str, params: Params) -> Result:
+        """Carries one verb out: ``{"rows": [...]}`` or what it made. Raises Refused."""
+        if verb not in self._verbs:
+            raise Refused(f"There is no verb {verb!r}. Known: {', '.join(self._verbs)}.")
+        return await self._verbs[verb](params)
+
+    async def _accounts_list(self, params: Params) -> Result:
+        return {"rows": [_account_shown(row) for row in await self._ledger.accounts()]}
+
+    async def _accounts_create(self, params: Params) -> Result:
+        known = {row.account_id for row in await self._ledger.accounts()}
+        account_id = params.get("account") or max([FIRST_ACCOUNT - 1, *known]) + 1
+        if account_id in known or account_id in (WORLD_ACCOUNT, FEE_ACCOUNT):
+            raise Refused(f"Account {account_id} exists already. Leave the number out to get the next free one.")
+        for name in ("maker_ppm", "taker_ppm"):
+            if not 0 <= params.get(name, 0) <= PPM // 10:
+                raise Refused(f"{name} is {params[name]}, but must be from 0 to {PPM // 10} (10 %).")
+        fees = (params.get("maker_ppm", 1_000), params.get("taker_ppm", 1_000))
+        row = AccountRow(account_id, params["name"], *fees, 0, self._clock.now_ms())
+        await self._ledger.create_account(row, params["actor"])
+        return _account_shown(row)
+
+    async def _accounts_freeze(self, params: Params) -> Result:
+        return await self._set_frozen(params, frozen=True)
+
+    async def _accounts_unfreeze(self, params: Params) -> Result:
+        return await self._set_frozen(params, frozen=False)
+
+    async def _set_frozen(self, params: Params, *, frozen: bool) -> Result:
+        row = await self._account(params)
+        await self._ledger.freeze_account(row.account_id, frozen, params["actor"])
+        return _account_shown(row._replace(frozen=int(frozen)))
+
+    async def _accounts_balances(self, params: Params) -> Result:
+        row = await self._account(params)
+        names = {asset.asset_id: asset.asset for asset in await self._ledger.assets()}
+        balances = await self._ledger.balances(row.account_id)
+        return {
+            "rows": [
+                {"asset": names[each.asset_id], "free": money_text(each.free), "locked": money_text(each.held)}
+                for each in balances
+            ]
+        }
+
+    async def _accounts_deposit(self, params: Params) -> Result:
+        return await self._move(params, 1)
+
+    async def _accounts_withdraw(self, params: Params) -> Result:
+        return await self._move(params, -1)
+
+    async def _move(self, params: Params, sign: int) -> Result:
+        row, amount = await self._account(params), _amount(params["amount"])
+        name = params["asset"].upper()
+        assets = {each.asset: each.asset_id for each in await self._ledger.assets()}
+        if name not in assets:
+            raise Refused(f"There is no asset {name}. Known: {', '.join(sorted(assets))}.")
+        reference = params.get("reference") or secrets.token_hex(8)
+        if not await self._ledger.transfer(row.account_id, assets[name], sign * amount, reference, params["actor"]):
+            raise Refused(
+                f"Account {row.account_id} has less than {money_text(amount)} {name} free. "
+                f"See `outcry accounts balances {row.account_id}`; cancel open orders to free what they hold."
+            )
+        return {
+            "account": row.account_id,
+            "asset": name,
+            "amount": money_text(sign * amount),
+            "reference": reference,
+        }
+
+    async def _keys_list(self, params: Params) -> Result:
+        keys = await self._ledger.keys(params.get("account"))
+        return {"rows": [_key_shown(key, self._clock.now_ms()) for key in keys]}
+
+    async def _keys_create(self, params: Params) -> Result:
+        row = await self._account(params)
+        scopes = [scope.strip() for scope in params.get("scopes", "read,trade").split(",")]
+        unknown = [scope for scope in scopes if scope not in SCOPES]
+        if unknown:
+            raise Refused(f"There is no scope {unknown[0]!r}. Known: {', '.join(SCOPES)}.")
+        now_ms, days = self._clock.now_ms(), params.get("days", 0)
+        api_key, secret, kind = secrets.token_hex(32), secrets.token_hex(32), HMAC
+        stored = self._seal(secret.encode(), api_key)
+        if params.get("ed25519"):
+            kind, secret, stored = ED25519, "", _public_key(params["ed25519"])
+        key = KeyRow(
+            api_key, row.account_id, kind, stored, ",".join(scopes), params.get("ips", ""), now_ms,
+            now_ms + days * DAY_MS if days else 0, 0,
+        )  # fmt: skip
+        await self._ledger.create_key(key, params["actor"])
+        return {**_key_shown(key, now_ms), **({"secret": secret} if secret else {})}
+
+    async def _keys_revoke(self, params: Params) -> Result:
+        if not await self._ledger.revoke_key(params["key"], self._clock.now_ms(), params["actor"]):
+            raise Refused("There is no such live key. `outcry keys list` shows them all.")
+        return {"key": params["key"], "state": "revoked"}
+
+    async def _symbols_list(self, params: Params) -> Result:
+        return {"rows": [_symbol_shown(terms_of(row)) for row in await self._ledger.symbols()]}
+
+    async def _symbols_create(self, params: Params) -> Result:
+        listed = [terms_of(row) for row in await self._ledger.symbols()]
+        base, quote = params["base"].upper(), params["quote"].upper()
+        if any(each.symbol == base + quote for each in listed):
+            raise Refused(f"{base}{quote} is listed already.")
+        partitions = sorted(row.part for row in await self._ledger.partitions())
+        partition = params.get("partition", partitions[len(listed) % len(partitions)])
+        if partition not in partitions:
+            raise Refused(f"There is no partition {partition}. Known: {', '.join(map(str, partitions))}.")
+        instrument = Instrument(
+            symbol_id=max([each.symbol_id for each in listed], default=0) + 1,
+            symbol=base + quote,
+            partition=partition,
+            base=base,
+            quote=quote,
+            base_asset=(await self._ledger.add_asset(base, params["actor"])).asset_id,
+            quote_asset=(await self._ledger.add_asset(quote, params["actor"])).asset_id,
+            tick_size=_amount(params["tick"]),
+            lot_size=_amount(params["step"]),
+            min_notional=_amount(params.get("min_notional", "5")),
+        )
+        if instrument.problems():
+            raise Refused(f"These terms do not work: {'; '.join(instrument.problems())}.")
+        await self._journal_it(
+            SetInstrument(command_id=0, symbol_id=instrument.symbol_id, instrument=instrument), partition
+        )
+        await self._note(params, "symbols.create", instrument.symbol)
+        return _symbol_shown(instrument)
+
+    async def _symbols_halt(self, params: Params) -> Result:
+        instrument = await self._symbol(params)
+        await self._journal_it(HaltMarket(command_id=0, symbol_id=instrument.symbol_id), instrument.partition)
+        await self._note(params, "symbols.halt", instrument.symbol)
+        return {"symbol": instrument.symbol, "status": "HALT"}
+
+    async def _symbols_open(self, params: Params) -> Result:
+        instrument = await self._symbol(params)
+        await self._journal_it(OpenMarket(command_id=0, symbol_id=instrument.symbol_id), instrument.partition)
+        await self._note(params, "symbols.open", instrument.symbol)
+        return {"symbol": instrument.symbol, "status": "TRADING"}
+
+    async def _audit_list(self, params: Params) -> Result:
+        return {"rows": [row._asdict() for row in await self._ledger.audit_log(params.get("limit", 100))]}
+
+    async def _account(self, params: Params) -> AccountRow:
+        row = await self._ledger.account(params["account"])
+        if row is None:
+            raise Refused(f"There is no account {params['account']}. `outcry accounts list` shows them all.")
+        return row
+
+    async def _symbol(self, params: Params) -> Instrument:
+        listed = {row.symbol: row for row in map(terms_of, await self._ledger.symbols())}
+        name = params["symbol"].upper()
+        if name not in listed:
+            raise Refused(f"There is no symbol {name}. Listed: {', '.join(sorted(listed))}.")
+        return listed[name]
+
+    async def _journal_it(self, command: AnyCommand, partition: int) -> None:
+        await self._journal.append([(partition, encode_frame([command]))])
+
+    async def _note(self, params: Params, action: str, subject: str) -> None:
+        detail = ", ".join(f"{name}={value}" for name, value in sorted(params.items()) if name != "actor")
+        await self._ledger.audit(AuditRow(self._clock.now_ms(), params["actor"], action, subject, detail))
+
+
+def _amount(text: str) -> int:
+    """A positive decimal with at most 8 decimals in minor units."""
+    try:
+        amount = minor_units(Decimal(text)) if len(text) <= 40 and text.isascii() else None
+    except (InvalidOperation, OverflowError, ValueError):
+        amount = None
+    if amount is None or not 0 < amount < MAX_AMOUNT:
+        raise Refused(f"{text!r} is no amount. Write a positive decimal with at most 8 decimals, such as 0.5.")
+    return amount
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != ED25519_BYTES:
+        raise Refused(f"An Ed25519 public key is {ED25519_BYTES} bytes: {2 * ED25519_BYTES} hex digits.")
+    return key
+
+
+def _account_shown(row: AccountRow) -> Result:
+    return {
+        "account": row.account_id,
+        "name": row.name,
+        "maker_fee": money_text(row.maker_ppm * MINOR_UNITS // PPM),
+        "taker_fee": money_text(row.taker_ppm * MINOR_UNITS // PPM),
+        "state": "frozen" if row.frozen else "active",
+    }
+
+
+def _key_shown(key: KeyRow, now_ms: int) -> Result:
+    expired = key.expires_ms and now_ms >= key.expires_ms
+    state = "revoked" if key.revoked_ms else "expired" if expired else "live"
+    return {
+        "key": key.api_key,
+        "account": key.account_id,
+        "kind": key.kind,
+        "scopes": key.scopes,
+        "addresses": key.ip_list or "any",
+        "state": state,
+    }
+
+
+def _symbol_shown(instrument: Instrument) -> Result:
+    return {
+        "symbol": instrument.symbol,
+        "status": "HALT" if instrument.status == HALTED else "TRADING",
+        "tick": money_text(instrument.tick_size),
+        "step": money_text(instrument.lot_size),
+        "partition": instrument.partition,
+    }
