@@ -1,0 +1,136 @@
+"""Runs one matching core over the common flow and prints its messages per second: contender.py NAME SEED."""
+
+import contextlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from flow import ADD, Message, flow
+
+Apply = Callable[[Sequence[Message]], int]  # applies messages, returns how many trades it saw
+NO_BOUND = 1 << 60
+
+
+def outcry_pit() -> Apply:
+    """The product's whole core: commands in, events out, holds and fees settled."""
+    from outcry.market.commands import CancelOrder, PlaceOrder, SetInstrument
+    from outcry.market.events import Traded
+    from outcry.market.instrument import Instrument
+    from outcry.market.pit import Pit
+
+    pit = Pit()
+    terms = Instrument(symbol_id=1, symbol="BTCUSD", partition=0, base="BTC", quote="USD", base_asset=1, quote_asset=2,
+                       tick_size=1_000_000, lot_size=1_000, max_orders=1 << 30)
+    pit.apply(SetInstrument(command_id=0, symbol_id=1, instrument=terms), 1)
+
+    def apply(messages: Sequence[Message]) -> int:
+        trades = 0
+        for kind, order_id, side, price, qty in messages:
+            command: PlaceOrder | CancelOrder
+            if kind == ADD:
+                command = PlaceOrder(
+                    command_id=order_id, symbol_id=1, order_id=order_id, account=order_id & 1023, client_order_id="", side=side,
+                    type=1, qty=qty, price=price, held=price * qty * 10 if side > 0 else qty * 1000, maker_ppm=1000, taker_ppm=1000,
+                )
+            else:
+                command = CancelOrder(command_id=order_id, symbol_id=1, account=order_id & 1023, order_id=order_id,
+                                      target_valid_until_ms=0)
+            for event in pit.apply(command, 1):
+                if type(event) is Traded:
+                    trades += 1
+            pit.touched.clear()
+            pit.markets[1].take_levels()
+        return trades
+
+    return apply
+
+
+def akhil4n_orderbook() -> Apply:
+    import orderbook as package
+
+    book = package.OrderBook()
+    known: dict[int, str] = {}
+    sides = {1: package.OrderSide.BID, -1: package.OrderSide.ASK}
+
+    def apply(messages: Sequence[Message]) -> int:
+        before = len(book.trade_log)
+        for kind, order_id, side, price, qty in messages:
+            if kind == ADD:
+                order = package.Order(side=sides[side], price=Decimal(price), original_quantity=qty)
+                known[order_id] = order.order_id
+                book.add_limit_order(order)
+            else:
+                book.cancel_order(known.pop(order_id))
+        return len(book.trade_log) - before
+
+    return apply
+
+
+def pyorderbook() -> Apply:
+    import pyorderbook as package
+
+    logging.disable(logging.CRITICAL)
+    book = package.Book()
+    known: dict[int, Any] = {}
+    makers = {1: package.bid, -1: package.ask}
+
+    def apply(messages: Sequence[Message]) -> int:
+        trades = 0
+        for kind, order_id, side, price, qty in messages:
+            if kind == ADD:
+                order = known[order_id] = makers[side]("BTCUSD", price, qty)
+                trades += len(book.match(order).trades)
+            else:
+                order = known.pop(order_id)
+                if book.get_order(order.id) is not None:
+                    book.cancel(order)
+        return trades
+
+    return apply
+
+
+def fastlob() -> Apply:
+    import fastlob as package
+
+    logging.disable(logging.CRITICAL)
+    book = package.Orderbook(start=False)
+    book._alive = True  # what start() sets, without its background thread
+    known: dict[int, str] = {}
+    sides = {1: package.OrderSide.BID, -1: package.OrderSide.ASK}
+
+    def apply(messages: Sequence[Message]) -> int:
+        trades = 0
+        for kind, order_id, side, price, qty in messages:
+            if kind == ADD:
+                result = book.process(package.OrderParams(side=sides[side], price=price, quantity=qty))
+                known[order_id] = result.orderid()
+                trades += result.n_orders_matched()
+            else:
+                with contextlib.suppress(KeyError):  # it forgets the price level of an order that traded partly
+                    book.cancel(known.pop(order_id))
+        return trades
+
+    return apply
+
+
+CONTENDERS: dict[str, Callable[[], Apply]] = {
+    "outcry": outcry_pit, "akhil4n-orderbook": akhil4n_orderbook, "pyorderbook": pyorderbook, "fastlob": fastlob,
+}
+
+
+def main() -> None:
+    name, seed = sys.argv[1], int(sys.argv[2])
+    book, messages = flow(seed)
+    apply = CONTENDERS[name]()
+    apply(book)
+    start = time.perf_counter()
+    trades = apply(messages)
+    seconds = time.perf_counter() - start
+    print(json.dumps({"name": name, "messages_per_second": len(messages) / seconds, "trades": trades}))
+
+
+main()
