@@ -19,6 +19,7 @@ REST_CONNECTIONS = 48
 SOCKETS, IN_FLIGHT = 4, 64
 BATCH_CONNECTIONS, BATCH = 8, 50
 MAX_SECONDS = 120
+STRETCH = 20  # orders before a worker changes sides
 SYMBOLS = {"BTCUSD": (20_000, 0.01), "ETHUSD": (2_000, 0.1), "SOLUSD": (100, 1.0), "ADAUSD": (1, 100.0)}
 
 
@@ -43,12 +44,23 @@ class Tally:
                 "errors": self.errors, "p50_ms": at(0.5), "p95_ms": at(0.95), "p99_ms": at(0.99)}
 
 
-def order(dice: random.Random) -> dict[str, str]:
-    """A limit order within 0.5 % of the middle: about half of them trade."""
-    symbol, (middle, size) = dice.choice(list(SYMBOLS.items()))
-    return {"symbol": symbol, "side": dice.choice(("BUY", "SELL")), "type": "LIMIT", "timeInForce": "GTC",
-            "quantity": f"{size * dice.randint(1, 9):.5f}".rstrip("0").rstrip("."),
-            "price": f"{middle * (1 + dice.randint(-50, 50) / 10_000):.2f}", "newOrderRespType": "ACK"}
+class Trader:
+    """Sends limit orders that meet those of the other account: sides alternate in stretches, so that books stay shallow."""
+
+    def __init__(self, number: int) -> None:
+        self._dice = random.Random(number)
+        self._number = number
+        self._sent = 0
+
+    def order(self) -> dict[str, str]:
+        """The next order: a buy a little above the middle or a sell a little below it."""
+        buys = (self._sent // STRETCH + self._number) % 2 == 0
+        self._sent += 1
+        symbol, (middle, size) = self._dice.choice(list(SYMBOLS.items()))
+        offset = self._dice.randint(0, 20) / 10_000 * (1 if buys else -1)
+        return {"symbol": symbol, "side": "BUY" if buys else "SELL", "type": "LIMIT", "timeInForce": "GTC",
+                "quantity": f"{size * self._dice.randint(1, 9):.5f}".rstrip("0").rstrip("."),
+                "price": f"{middle * (1 + offset):.4f}"[:-2], "newOrderRespType": "ACK"}
 
 
 async def measure(name: str, seconds: float, workers: list[Callable[[Tally, float], Awaitable[None]]]) -> dict[str, Any]:
@@ -61,12 +73,12 @@ async def measure(name: str, seconds: float, workers: list[Callable[[Tally, floa
 
 
 def rest_worker(port: int, number: int) -> Callable[[Tally, float], Awaitable[None]]:
-    signer, dice = Signer(*KEYS[number % 2], port), random.Random(number)
+    signer, trader = Signer(*KEYS[number % 2], port), Trader(number)
 
     async def work(tally: Tally, until: float) -> None:
         connection = await Connection.open("127.0.0.1", port)
         while (begun := time.perf_counter()) < until:
-            status, _ = await connection.ask(signer.order(order(dice)))
+            status, _ = await connection.ask(signer.order(trader.order()))
             tally.latencies.append(time.perf_counter() - begun)
             tally.orders += status == 200
             tally.errors += status != 200
@@ -76,8 +88,8 @@ def rest_worker(port: int, number: int) -> Callable[[Tally, float], Awaitable[No
 
 
 def batch_worker(port: int, number: int) -> Callable[[Tally, float], Awaitable[None]]:
-    signer, dice = Signer(*KEYS[number % 2], port), random.Random(1000 + number)
-    bodies = [json.dumps({"orders": [order(dice) for _ in range(BATCH)]}).encode() for _ in range(100)]
+    signer, trader = Signer(*KEYS[number % 2], port), Trader(number)
+    bodies = [json.dumps({"orders": [trader.order() for _ in range(BATCH)]}).encode() for _ in range(40)]
 
     async def work(tally: Tally, until: float) -> None:
         connection = await Connection.open("127.0.0.1", port)
@@ -96,7 +108,7 @@ def batch_worker(port: int, number: int) -> Callable[[Tally, float], Awaitable[N
 
 def socket_worker(port: int, number: int) -> Callable[[Tally, float], Awaitable[None]]:
     key, secret = KEYS[number % 2]
-    signer, dice = Signer(key, secret, port), random.Random(2000 + number)
+    signer, trader = Signer(key, secret, port), Trader(number)
 
     async def work(tally: Tally, until: float) -> None:
         async with websockets.connect(f"ws://127.0.0.1:{port}/ws-api/v3?returnRateLimits=false", compression=None) as socket:
@@ -105,12 +117,12 @@ def socket_worker(port: int, number: int) -> Callable[[Tally, float], Awaitable[
             await socket.send(json.dumps({"id": 0, "method": "session.logon", "params": {
                 "apiKey": key, "recvWindow": 60000, "timestamp": now, "signature": signer.signature(signed.encode())}}))
             assert json.loads(await socket.recv())["status"] == 200
-            await pipeline(socket, tally, until, dice)
+            await pipeline(socket, tally, until, trader)
 
     return work
 
 
-async def pipeline(socket: Any, tally: Tally, until: float, dice: random.Random) -> None:
+async def pipeline(socket: Any, tally: Tally, until: float, trader: Trader) -> None:
     """Keeps IN_FLIGHT order.place requests on their way over one logged-on socket."""
     begun: dict[int, float] = {}
     numbers = itertools.count(1)
@@ -118,7 +130,7 @@ async def pipeline(socket: Any, tally: Tally, until: float, dice: random.Random)
     async def send() -> None:
         number = next(numbers)
         begun[number] = time.perf_counter()
-        params = {**order(dice), "timestamp": int(time.time() * 1000)}
+        params = {**trader.order(), "timestamp": int(time.time() * 1000)}
         await socket.send(json.dumps({"id": number, "method": "order.place", "params": params}))
 
     for _ in range(IN_FLIGHT):
@@ -144,4 +156,5 @@ async def main() -> None:
         print(json.dumps(await measure(name, seconds, workers)), flush=True)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -51,12 +51,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_exchange(folder: Path, *, simulation: bool = False, **settings: str) -> Exchange:
-    """Starts `outcry up` on ``folder`` and waits until it is ready; ``settings`` go into its environment."""
+def start_exchange(folder: Path, *, simulation: bool = False, python: Path | None = None, **settings: str) -> Exchange:
+    """Starts `outcry up` on ``folder`` and waits until it is ready; ``settings`` go into its environment.
+
+    ``python`` is another environment's interpreter, which then brings its own build of the exchange.
+    """
     port = free_port()
-    environment = {**os.environ, "PYTHONPATH": str(SERVICES), "OUTCRY_LIMITS": "off",
+    own_code = {} if python else {"PYTHONPATH": str(SERVICES)}
+    environment = {**os.environ, **own_code, "OUTCRY_LIMITS": "off",
                    "SIMULATION_ENABLED": str(simulation).lower(), **settings}
-    command = [sys.executable, "-m", "outcry", "up", "--data", str(folder), "--port", str(port)]
+    command = [str(python or sys.executable), "-m", "outcry", "up", "--data", str(folder), "--port", str(port)]
     with (folder / "exchange.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     exchange = Exchange(f"http://127.0.0.1:{port}", folder, process)
@@ -79,9 +83,11 @@ def await_ready(exchange: Exchange) -> None:
 
 
 @contextlib.contextmanager
-def running_exchange(folder: Path, *, simulation: bool = False, **settings: str) -> Iterator[Exchange]:
+def running_exchange(
+    folder: Path, *, simulation: bool = False, python: Path | None = None, **settings: str
+) -> Iterator[Exchange]:
     """An exchange for the length of a ``with`` block, stopped gracefully at its end."""
-    exchange = start_exchange(folder, simulation=simulation, **settings)
+    exchange = start_exchange(folder, simulation=simulation, python=python, **settings)
     try:
         yield exchange
     finally:
