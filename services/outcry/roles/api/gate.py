@@ -127,9 +127,7 @@ class Gate:
             raise signing.invalid_signature()
         return credential, until_us
 
-    async def _logged_on(
-        self, endpoint: Endpoint, sent: Mapping[str, Any], session: Session
-    ) -> tuple[Credential, int]:
+    async def _logged_on(self, endpoint: Endpoint, sent: Mapping[str, Any], session: Session) -> tuple[Credential, int]:
         assert session.key is not None
         if endpoint.security != KEY_ONLY:
             _require_envelope(sent, ("timestamp",))

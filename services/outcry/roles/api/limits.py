@@ -63,11 +63,24 @@ def _profile(weight: int, orders: int, orders_day: int, **rest: Any) -> Profile:
 PROFILES: Final = {
     "binance": _profile(6_000, 50, 160_000, enforced=True, bans=True, connects=300, controls=5, streams=1024),
     "high": _profile(
-        6_000_000, 1_000_000, 2_000_000_000, enforced=True, bans=False, connects=100_000, controls=1_000, streams=1024,
+        6_000_000,
+        1_000_000,
+        2_000_000_000,
+        enforced=True,
+        bans=False,
+        connects=100_000,
+        controls=1_000,
+        streams=1024,
     ),
     "off": _profile(
-        6_000_000, 1_000_000, 2_000_000_000,
-        enforced=False, bans=False, connects=1 << 40, controls=1 << 40, streams=1 << 20,
+        6_000_000,
+        1_000_000,
+        2_000_000_000,
+        enforced=False,
+        bans=False,
+        connects=1 << 40,
+        controls=1 << 40,
+        streams=1 << 20,
     ),
 }
 
@@ -102,7 +115,8 @@ class Limits:
         """Counts new orders; 0 only looks. Raises Refusal -1015."""
         counted = []
         for limit, window_ms, prefix in (
-            (self.profile.orders, 10_000, "orders10s:"), (self.profile.orders_day, 86_400_000, "orders1d:"),
+            (self.profile.orders, 10_000, "orders10s:"),
+            (self.profile.orders_day, 86_400_000, "orders1d:"),
         ):
             key = prefix + str(account_id)
             used, resets_ms = await self._shared.spend(key, orders, limit.limit, window_ms)
@@ -182,7 +196,10 @@ def ietf_headers(spent: Sequence[Spent]) -> list[tuple[bytes, bytes]]:
 
 def _described(limit: Limit) -> dict[str, Any]:
     return {
-        "rateLimitType": limit.kind, "interval": limit.interval, "intervalNum": limit.number, "limit": limit.limit,
+        "rateLimitType": limit.kind,
+        "interval": limit.interval,
+        "intervalNum": limit.number,
+        "limit": limit.limit,
     }
 
 

@@ -38,10 +38,12 @@ _ENUM_REFUSALS: Final[dict[str, tuple[int, str]]] = {
     "interval": (-1120, "Invalid interval."),
     "symbolStatus": (-1122, "Invalid symbolStatus."),
     "cancelRestrictions": (
-        -1145, "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`.",
+        -1145,
+        "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`.",
     ),
     "selfTradePreventionMode": (
-        -1013, "This symbol does not allow the specified self-trade prevention mode.",
+        -1013,
+        "This symbol does not allow the specified self-trade prevention mode.",
     ),
 }
 
@@ -76,7 +78,8 @@ class Recipe:
         found: dict[str, Any] = {}
         problems = [
             (name, Refusal(-1103, f"An unknown parameter was sent: '{name[:64]}'."))
-            for name in sent if name not in self.names and name not in ENVELOPE
+            for name in sent
+            if name not in self.names and name not in ENVELOPE
         ]
         for slot in self._slots:
             try:

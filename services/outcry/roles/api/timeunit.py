@@ -1,0 +1,47 @@
+"""Times of an answer in microseconds, for those who ask with ``X-MBX-TIME-UNIT`` (Binance ``rest-api.md``)."""
+
+from typing import Any, Final
+
+from outcry.roles.api.errors import Refusal
+
+TIME_FIELDS: Final = frozenset(
+    (
+        "serverTime",
+        "time",
+        "updateTime",
+        "transactTime",
+        "transactionTime",
+        "workingTime",
+        "trailingTime",
+        "openTime",
+        "closeTime",
+        "T",
+    )
+)
+CANDLE_TIMES: Final = (0, 6)  # columns of a kline
+KLINE_PATHS: Final = ("/api/v3/klines", "/api/v3/uiKlines")
+
+
+def wants_micros(unit: str) -> bool:
+    """Reads the header's value, "" when it was not sent. Raises Refusal -1194."""
+    if not unit or unit in ("MILLISECOND", "millisecond"):
+        return False
+    if unit in ("MICROSECOND", "microsecond"):
+        return True
+    raise Refusal(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
+
+
+def in_micros(path: str, value: Any) -> Any:
+    """The answer with its times in microseconds."""
+    if path in KLINE_PATHS and isinstance(value, list):
+        return [[cell * 1000 if i in CANDLE_TIMES else cell for i, cell in enumerate(row)] for row in value]
+    return _scaled(value)
+
+
+def _scaled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: each * 1000 if name in TIME_FIELDS and type(each) is int else _scaled(each)
+            for name, each in value.items()
+        }
+    return [_scaled(each) for each in value] if isinstance(value, list | tuple) else value
