@@ -1,14 +1,270 @@
-"""Order entry: admit, resolve, hold, journal, wait for the outcome; many requests share one micro-batch."""
+"""Order entry: admit, resolve, hold, journal, wait for the outcome; many requests share one micro-batch.
 
-from typing import Protocol
+The steps are those of reliability.md §2. Intents leave in the order in which they came; a refusal before the
+journal is definite, and after it only an outcome is. What has no outcome in time is unknown, never refused.
+"""
 
-from outcry.market.commands import AmendOrder, CancelAll, CancelOrder, PlaceList, PlaceOrder, ReplaceOrder
-from outcry.ports import Outcome
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
-Intent = PlaceOrder | PlaceList | CancelOrder | CancelAll | ReplaceOrder | AmendOrder
+from outcry.market.commands import AmendOrder, AnyCommand, CancelAll
+from outcry.ports import Clock, Feed, Journal, Ledger, Outcome, OutcomeUnknown, OutOfService
+from outcry.roles.api.cashier import Cashier, cancel_command
+from outcry.roles.api.errors import Refusal, outcome_unknown, overloaded
+from outcry.roles.api.framing import Parcel, pack
+from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent
+from outcry.roles.api.latecomers import Latecomers
+from outcry.roles.api.resolver import Resolver
+from outcry.roles.api.tickets import Answer, Key, Request, Ticket, must_wait, new_orders
+from outcry.settings import Settings
+from outcry.telemetry import Telemetry
+
+MAX_BATCH: Final = 512  # tickets of one micro-batch
+LATE_SECONDS: Final = 0.25  # after this the ledger is asked
+LOOK_UP_SECONDS: Final = 0.05  # between two look-ups
 
 
-class Desk(Protocol):
-    """Placeholder of the contract: submit() -> Outcome. (to be replaced by the implementation)"""
+class Desk:
+    """One per api process. ``run`` does the work, ``submit`` and ``submit_all`` bring it.
 
-    async def submit(self, intent: Intent) -> Outcome: ...
+    ``pod`` is the address that outcomes come back to; ``halted`` names partitions whose engine has stopped for a
+    person to decide, for which nothing is accepted.
+    """
+
+    def __init__(
+        self, *, ledger: Ledger, journal: Journal, feed: Feed, clock: Clock, settings: Settings, pod: str,
+        telemetry: Telemetry | None = None, halted: Mapping[int, str] | None = None,
+    ) -> None:  # fmt: skip
+        self._ledger = ledger
+        self._journal = journal
+        self._clock = clock
+        self._settings = settings
+        self._pod = pod
+        self._telemetry = telemetry or Telemetry()
+        self._halted = {} if halted is None else halted
+        self._resolver = Resolver(ledger, self._settle)
+        self._cashier = Cashier(ledger, settings.partitions, self._settle)
+        self._latecomers = Latecomers(ledger)
+        self._queue: deque[Ticket] = deque()
+        self._arrived = asyncio.Event()
+        self._quiet = asyncio.Event()  # what drain waits for
+        self._waiting: dict[int, Ticket] = {}
+        self._unacknowledged = 0
+        self._crowded = False
+        self._accepting = True
+        self._last_command_id = clock.now_us()  # above those of earlier incarnations, whose outcomes may still come
+        feed.on_outcome(self._deliver)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Commands taken in that have no answer yet; at ``settings.admit_window`` new ones are refused."""
+        return self._unacknowledged
+
+    async def submit(self, intent: Intent, key: Key | None = None) -> Outcome:
+        """What came of one intent.
+
+        Raises Refusal for what was refused before the journal and for an unknown outcome; Replayed and Unsettled
+        with a ``key``. A refusal of the market is an Outcome with a code.
+        """
+        (answer,) = await self.submit_all([intent], key)
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+    async def submit_all(self, intents: Sequence[Intent], key: Key | None = None) -> list[Answer]:
+        """One answer per intent, in their order; ``key`` is claimed with the first. Raises Refusal when full."""
+        if not intents:
+            return []
+        self._admit(intents)
+        request = Request(len(intents), asyncio.get_running_loop().create_future())
+        since = asyncio.get_running_loop().time()
+        for place, intent in enumerate(intents):
+            self._last_command_id += 1
+            ticket = Ticket(intent, self._last_command_id, request, place)
+            ticket.since = since
+            ticket.key = key if place == 0 else None
+            self._queue.append(ticket)
+        self._arrived.set()
+        return await request.done
+
+    async def run(self) -> None:
+        """Works until canceled. Ends with an exception only for a bug of ours."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow_up())
+                while True:
+                    await self._arrived.wait()
+                    await self._linger()
+                    batch = self._cut()
+                    if batch:
+                        self._send(await self._enter(batch), tasks)
+        finally:
+            self._accepting = False
+            for ticket in [*self._queue, *self._waiting.values()]:
+                self._settle(ticket, outcome_unknown())
+            self._queue.clear()
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Accepts nothing more and waits until what was accepted has its answer, or the time is over."""
+        self._accepting = False
+        if self._unacknowledged:
+            self._quiet.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), timeout_seconds)
+
+    def _admit(self, intents: Sequence[Intent]) -> None:
+        """Takes places in the window of unacknowledged commands. Raises Refusal -1008."""
+        if not self._accepting or self._unacknowledged + len(intents) > self._settings.admit_window:
+            raise overloaded()
+        if self._halted and any(intent.instrument.partition in self._halted for intent in intents):
+            raise overloaded()
+        self._unacknowledged += len(intents)
+
+    async def _linger(self) -> None:
+        """Lets company join: what the loop has ready now, and more while requests come in crowds."""
+        await asyncio.sleep(self._settings.micro_batch_ms / 1000 if self._crowded else 0)
+
+    def _cut(self) -> list[Ticket]:
+        """The next micro-batch in arrival order.
+
+        A ticket that names an order of this very batch waits for the next one, and so does all that its account
+        sent after it.
+        """
+        batch: list[Ticket] = []
+        parked: list[Ticket] = []
+        held_back: dict[int, None] = {}
+        fresh: dict[tuple[int, int, str], None] = {}
+        while self._queue and len(batch) < MAX_BATCH:
+            ticket = self._queue.popleft()
+            if ticket.account in held_back or must_wait(ticket, fresh):
+                held_back[ticket.account] = None
+                parked.append(ticket)
+                continue
+            for place in new_orders(ticket.intent):
+                fresh[(ticket.account, place.order.symbol_id, place.order.client_order_id)] = None
+            batch.append(ticket)
+        self._queue.extendleft(reversed(parked))
+        if not self._queue:
+            self._arrived.clear()
+        self._crowded = len(batch) > 1 or bool(self._queue)
+        return batch
+
+    async def _enter(self, batch: Sequence[Ticket]) -> list[Ticket]:
+        """Resolves and holds; returns the tickets that have a command for the journal."""
+        now_us = self._clock.now_us()
+        for ticket in batch:
+            if 0 < ticket.intent.deadline_us < now_us:
+                self._settle(ticket, Refusal(-1021, "Timestamp for this request is outside of the recvWindow."))
+        await self._attempt(self._resolver.resolve, batch)
+        placing = [ticket for ticket in batch if not ticket.settled and new_orders(ticket.intent)]
+        await self._attempt(self._cashier.hold, placing)
+        live = [ticket for ticket in batch if not ticket.settled]
+        for ticket in live:
+            ticket.command = ticket.command or _command_about_targets(ticket)
+        return live
+
+    async def _attempt(self, step: Callable[[Sequence[Ticket]], Awaitable[None]], tickets: Sequence[Ticket]) -> None:
+        """One step at the ledger; trouble there is the answer of all that needed it."""
+        live = [ticket for ticket in tickets if not ticket.settled]
+        if not live:
+            return
+        try:
+            await step(live)
+        except OutOfService:
+            self._settle_all(live, overloaded())
+        except OutcomeUnknown:
+            self._settle_all(live, outcome_unknown())
+
+    def _send(self, tickets: Sequence[Ticket], tasks: asyncio.TaskGroup) -> None:
+        """Hands the frames to the journal without waiting: tasks start in order, and so do their appends."""
+        if not tickets:
+            return
+        for ticket in tickets:
+            self._waiting[ticket.command_id] = ticket
+        tasks.create_task(self._append(pack(tickets, self._pod)))
+
+    async def _append(self, parcels: Sequence[Parcel]) -> None:
+        """A failed append is unknown: the look-up finds out, or the orders' bounds pass and they are voided."""
+        try:
+            offsets = await self._journal.append([(parcel.part, parcel.frame) for parcel in parcels])
+        except (OutcomeUnknown, OutOfService):
+            return
+        for parcel, offset in zip(parcels, offsets, strict=True):
+            for ticket in parcel.tickets:
+                ticket.offset = offset
+
+    def _deliver(self, outcome: Outcome) -> None:
+        ticket = self._waiting.get(outcome.command_id)
+        if ticket is not None:
+            self._settle(ticket, ticket.complete(outcome))
+
+    def _settle(self, ticket: Ticket, answer: Answer | Exception) -> None:
+        """Gives a ticket its one answer; later ones are ignored."""
+        if ticket.settled:
+            return
+        ticket.settled = True
+        self._waiting.pop(ticket.command_id, None)
+        self._unacknowledged -= 1
+        if not self._unacknowledged:
+            self._quiet.set()
+        if isinstance(answer, Refusal):
+            answer = ticket.refused(answer)
+        if isinstance(answer, Outcome | Refusal):
+            self._note(ticket, answer)
+            ticket.request.put(ticket.place, answer)
+        else:
+            ticket.request.fail(answer)
+
+    def _settle_all(self, tickets: Sequence[Ticket], refusal: Refusal) -> None:
+        for ticket in tickets:
+            self._settle(ticket, refusal)
+
+    def _note(self, ticket: Ticket, answer: Answer) -> None:
+        if ticket.command is not None:
+            self._telemetry.note_order(asyncio.get_running_loop().time() - ticket.since, refused=answer.code != 0)
+
+    async def _follow_up(self) -> None:
+        """Asks the ledger about late tickets, and gives up on those that are too late."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_UP_SECONDS)
+            now = loop.time()
+            late = [ticket for ticket in self._waiting.values() if now - ticket.since > LATE_SECONDS]
+            if not late:
+                continue
+            try:
+                for ticket, outcome in await self._latecomers.look_up(late):
+                    self._settle(ticket, ticket.complete(outcome))
+            except OutOfService:
+                pass
+            for ticket in late:
+                if loop.time() - ticket.since > self._settings.reply_timeout_seconds:
+                    self._settle(ticket, outcome_unknown())
+
+
+def _command_about_targets(ticket: Ticket) -> AnyCommand:
+    """The command of an intent that places nothing."""
+    intent = ticket.intent
+    if isinstance(intent, Cancel):
+        return cancel_command(ticket, intent)
+    symbol_id = intent.instrument.symbol_id
+    if isinstance(intent, CancelOpen):
+        return CancelAll(
+            command_id=ticket.command_id,
+            symbol_id=symbol_id,
+            account=intent.account,
+            targets=tuple((target.order_id, target.valid_until_ms) for target in ticket.targets),
+            cancel_client_id=intent.cancel_client_id,
+        )
+    assert isinstance(intent, Amend)
+    return AmendOrder(
+        command_id=ticket.command_id,
+        symbol_id=symbol_id,
+        account=ticket.account,
+        order_id=ticket.targets[0].order_id,
+        qty=intent.qty,
+        new_client_id=intent.new_client_id,
+    )

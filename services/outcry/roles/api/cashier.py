@@ -1,0 +1,217 @@
+"""Takes the holds of one micro-batch and writes into each command what the ledger answered."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from outcry.codec import encode_command
+from outcry.market.commands import AnyCommand, CancelOrder, PlaceList, PlaceOrder, ReplaceOrder
+from outcry.ports import Ledger
+from outcry.roles.api.errors import Refusal
+from outcry.roles.api.intents import Cancel, Place, PlacePair, Replace
+from outcry.roles.api.tickets import (
+    Answer,
+    Replayed,
+    Ticket,
+    Unsettled,
+    duplicate_order,
+    insufficient_balance,
+    new_orders,
+)
+from outcry.rows import (
+    DUPLICATE,
+    HELD,
+    KEY_IN_PROGRESS,
+    KEY_MISMATCH,
+    KEY_REPLAY,
+    HoldRequest,
+    HoldResult,
+    KeyClaim,
+)
+
+Settle = Callable[[Ticket, Answer | Exception], None]
+
+
+class Cashier:
+    """Asks the ledger for holds. What it refuses is settled at once; what it holds has its command afterwards."""
+
+    def __init__(self, ledger: Ledger, partitions: int, settle: Settle) -> None:
+        self._ledger = ledger
+        self._partitions = partitions
+        self._settle = settle
+
+    async def hold(self, tickets: Sequence[Ticket]) -> None:
+        """One statement for all; those that do not fit are tried once more, one by one, after a fold.
+
+        Raises what IntakeLedger.hold raises.
+        """
+        asked = [_requests(ticket, number) for number, ticket in enumerate(tickets)]
+        flat = [request for requests in asked for request in requests]
+        results = await self._ledger.hold(flat, _claims(tickets))
+        short = []
+        taken = 0
+        for ticket, requests in zip(tickets, asked, strict=True):
+            own = results[taken : taken + len(requests)]
+            taken += len(requests)
+            if not self._take(ticket, own):
+                short.append(ticket)
+        if short:
+            await self._retry(short)
+
+    async def _retry(self, short: list[Ticket]) -> None:
+        """The money may be there but not folded yet: folds, then asks for each ticket alone."""
+        await asyncio.gather(*(self._ledger.fold(part) for part in range(self._partitions)))
+        asked = [_requests(ticket, 0) for ticket in short]
+        calls = [self._ledger.hold(requests, _claims([t])) for t, requests in zip(short, asked, strict=True)]
+        for ticket, own in zip(short, await asyncio.gather(*calls), strict=True):
+            if self._take(ticket, own):
+                continue
+            if isinstance(ticket.intent, Replace):
+                await self._hold_nothing(ticket)
+            else:
+                self._settle(ticket, insufficient_balance())
+
+    async def _hold_nothing(self, ticket: Ticket) -> None:
+        """A replace that cannot be paid beforehand may still be paid by what its cancel releases."""
+        (request,) = _requests(ticket, 0)
+        self._take(ticket, await self._ledger.hold([request._replace(amount=0)], _claims([ticket])), held_nothing=True)
+
+    def _take(self, ticket: Ticket, results: Sequence[HoldResult], *, held_nothing: bool = False) -> bool:
+        """False: the account's money did not fit."""
+        status = results[0].status
+        if status == HELD:
+            _stamp(ticket, results, held_nothing)
+        elif status == DUPLICATE:
+            self._refuse_duplicate(ticket)
+        elif status == KEY_MISMATCH:
+            self._settle(ticket, Refusal(-1098, "Idempotency-Key was used with another payload.", 422))
+        elif status == KEY_IN_PROGRESS:
+            self._settle(ticket, Unsettled(results[0].order_id))
+        elif status == KEY_REPLAY:
+            self._settle(ticket, Replayed(results[0].response))
+        else:
+            return False
+        return True
+
+    def _refuse_duplicate(self, ticket: Ticket) -> None:
+        """A replace still cancels its old order, as the cancel comes first."""
+        intent = ticket.intent
+        if isinstance(intent, Replace) and ticket.targets:
+            ticket.new_refusal = duplicate_order()
+            ticket.command = cancel_command(ticket, intent.old)
+        else:
+            self._settle(ticket, duplicate_order())
+
+
+def cancel_command(ticket: Ticket, intent: Cancel) -> CancelOrder:
+    """The cancel of the ticket's one target."""
+    (target,) = ticket.targets
+    return CancelOrder(
+        command_id=ticket.command_id,
+        symbol_id=intent.instrument.symbol_id,
+        account=intent.account,
+        order_id=target.order_id,
+        target_valid_until_ms=target.valid_until_ms,
+        cancel_client_id=intent.cancel_client_id,
+        restriction=intent.restriction,
+    )
+
+
+def _claims(tickets: Sequence[Ticket]) -> list[KeyClaim]:
+    return [
+        KeyClaim(number, ticket.account, ticket.key.text, ticket.key.payload_sha256)
+        for number, ticket in enumerate(tickets)
+        if ticket.key is not None
+    ]
+
+
+def _requests(ticket: Ticket, group: int) -> list[HoldRequest]:
+    """What the ticket needs: one hold per new order, of which a pair's second is empty."""
+    intent = ticket.intent
+    body = encode_command(_bare(ticket))
+    in_list = isinstance(intent, PlacePair)
+    return [
+        HoldRequest(
+            place.instrument.partition,
+            place.order.account,
+            place.order.symbol_id,
+            place.asset,
+            amount,
+            place.order.client_order_id,
+            place.window_ms,
+            body,
+            group,
+            in_list,
+        )
+        for place, amount in zip(new_orders(intent), _amounts(ticket), strict=True)
+    ]
+
+
+def _amounts(ticket: Ticket) -> tuple[int, ...]:
+    intent = ticket.intent
+    if isinstance(intent, Place):
+        return (intent.need,)
+    if isinstance(intent, PlacePair):
+        return max(intent.above.need, intent.below.need), 0
+    assert isinstance(intent, Replace)
+    freed = sum(target.remaining for target in ticket.targets if target.asset == intent.new.asset)
+    return (max(0, intent.new.need - freed),)
+
+
+def _bare(ticket: Ticket) -> AnyCommand:
+    """The command before it has order ids, holds and bounds."""
+    intent = ticket.intent
+    if isinstance(intent, Place):
+        return intent.order
+    symbol_id = intent.instrument.symbol_id
+    if isinstance(intent, PlacePair):
+        return PlaceList(
+            command_id=ticket.command_id,
+            symbol_id=symbol_id,
+            list_id=0,
+            account=ticket.account,
+            client_list_id=intent.client_list_id,
+            above=intent.above.order,
+            below=intent.below.order,
+        )
+    assert isinstance(intent, Replace)
+    if not ticket.targets:
+        return intent.new.order
+    (target,) = ticket.targets
+    return ReplaceOrder(
+        command_id=ticket.command_id,
+        symbol_id=symbol_id,
+        account=ticket.account,
+        order_id=target.order_id,
+        target_valid_until_ms=target.valid_until_ms,
+        new=intent.new.order,
+        mode=intent.mode,
+        cancel_client_id=intent.old.cancel_client_id,
+        restriction=intent.old.restriction,
+    )
+
+
+def _stamp(ticket: Ticket, results: Sequence[HoldResult], held_nothing: bool) -> None:
+    amounts = (0,) if held_nothing else _amounts(ticket)
+    orders = [
+        msgspec.structs.replace(
+            place.order,
+            command_id=ticket.command_id,
+            order_id=result.order_id,
+            held=amount,
+            intake_ms=result.intake_ms,
+            valid_until_ms=result.valid_until_ms,
+        )
+        for place, amount, result in zip(new_orders(ticket.intent), amounts, results, strict=True)
+    ]
+    ticket.order_ids = tuple(order.order_id for order in orders)
+    ticket.command = _with_orders(_bare(ticket), orders, results[0].list_id)
+
+
+def _with_orders(bare: AnyCommand, orders: Sequence[PlaceOrder], list_id: int) -> AnyCommand:
+    if isinstance(bare, PlaceList):
+        return msgspec.structs.replace(bare, list_id=list_id, above=orders[0], below=orders[1])
+    if isinstance(bare, ReplaceOrder):
+        return msgspec.structs.replace(bare, new=orders[0])
+    return orders[0]

@@ -1,0 +1,135 @@
+"""Reads from the ledger what came of commands whose outcome was not delivered in time (reliability.md §2, 8)."""
+
+from collections.abc import Mapping, Sequence
+
+from outcry.market.commands import AmendOrder
+from outcry.market.events import Traded
+from outcry.market.terms import CANCELED, REJECTED
+from outcry.ports import Ledger, Outcome
+from outcry.roles.api.intents import Amend, Place, Replace
+from outcry.roles.api.tickets import Ticket, unknown_order
+from outcry.rows import ListRow, OrderRow, TradeRow
+
+MAX_LOOKUP = 1000  # tickets of one look-up; the others wait for the next
+
+
+class Latecomers:
+    """One statement for all waiting tickets, then the fills of those that traded at once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def look_up(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Outcome]]:
+        """The tickets that have an outcome by now. Raises OutOfService."""
+        waiting = tickets[:MAX_LOOKUP]
+        applied = {row.part: row.next_offset for row in await self._ledger.partitions()}
+        ids = [order_id for ticket in waiting for order_id in _concerned(ticket)]
+        rows = {row.order_id: row for row in await self._ledger.orders_by_id(ids)}
+        found = []
+        for ticket in waiting:
+            outcome = await self._outcome(ticket, rows, applied)
+            if outcome is not None:
+                found.append((ticket, outcome))
+        return found
+
+    async def _outcome(
+        self, ticket: Ticket, rows: Mapping[int, OrderRow], applied: Mapping[int, int]
+    ) -> Outcome | None:
+        if ticket.order_ids:
+            return await self._of_new_orders(ticket, rows)
+        part = ticket.intent.instrument.partition
+        passed = ticket.offset >= 0 and applied.get(part, 0) > ticket.offset
+        return _of_targets(ticket, rows, passed)
+
+    async def _of_new_orders(self, ticket: Ticket, rows: Mapping[int, OrderRow]) -> Outcome | None:
+        placed = [rows[order_id] for order_id in ticket.order_ids if order_id in rows]
+        if len(placed) < len(ticket.order_ids):
+            return None
+        first = placed[0]
+        fills: tuple[Traded, ...] = ()
+        if isinstance(ticket.intent, Place | Replace) and first.executed:
+            trades = await self._ledger.order_fills(first.symbol_id, first.order_id, first.applied_offset)
+            fills = tuple(taken(trade) for trade in trades)
+        canceled = tuple(rows[t.order_id] for t in ticket.targets if _is_canceled(rows.get(t.order_id)))
+        refused = isinstance(ticket.intent, Replace) and ticket.targets and not canceled
+        lists = () if first.list_id < 0 else tuple(await self._lists(first))
+        return Outcome(
+            command_id=ticket.command_id,
+            symbol_id=first.symbol_id,
+            part=first.part,
+            offset=first.applied_offset,
+            time_ms=first.placed_ms,
+            code=first.code if first.status == REJECTED else 0,
+            text=first.text if first.status == REJECTED else "",
+            orders=tuple(placed),
+            canceled=canceled,
+            fills=fills,
+            cancel_code=unknown_order().code if refused else 0,
+            cancel_text=unknown_order().text if refused else "",
+            lists=lists,
+        )
+
+    async def _lists(self, leg: OrderRow) -> list[ListRow]:
+        row = await self._ledger.order_list(leg.account_id, leg.list_id, None)
+        return [] if row is None else [row]
+
+
+def _concerned(ticket: Ticket) -> list[int]:
+    return [*ticket.order_ids, *(target.order_id for target in ticket.targets)]
+
+
+def _of_targets(ticket: Ticket, rows: Mapping[int, OrderRow], passed: bool) -> Outcome | None:
+    """What a cancel or amend did; without an effect it is refused once the log has passed it."""
+    done = tuple(row for t in ticket.targets if (row := rows.get(t.order_id)) is not None and _took(ticket, row))
+    if not done and not passed:
+        return None
+    refusal = None if done else unknown_order()
+    instrument = ticket.intent.instrument
+    intent = ticket.intent
+    old_name = intent.old.client_order_id if isinstance(intent, Amend) else None
+    return Outcome(
+        command_id=ticket.command_id,
+        symbol_id=instrument.symbol_id,
+        part=instrument.partition,
+        offset=ticket.offset,
+        time_ms=done[0].updated_ms if done else 0,
+        code=refusal.code if refusal else 0,
+        text=refusal.text if refusal else "",
+        orders=done,
+        amended_from=old_name or "",
+    )
+
+
+def _took(ticket: Ticket, row: OrderRow) -> bool:
+    if isinstance(ticket.command, AmendOrder):
+        return row.qty == ticket.command.qty
+    return _is_canceled(row)
+
+
+def _is_canceled(row: OrderRow | None) -> bool:
+    return row is not None and row.status == CANCELED
+
+
+def taken(trade: TradeRow) -> Traded:
+    """A stored trade as the event it came from, seen by its taker; what the row does not keep is 0."""
+    return Traded(
+        symbol_id=trade.symbol_id,
+        trade_id=trade.trade_id,
+        agg_id=trade.agg_id,
+        price=trade.price,
+        qty=trade.qty,
+        amount=trade.amount,
+        taker_side=trade.taker_side,
+        maker_id=trade.maker_order,
+        maker_account=trade.maker_account,
+        maker_fee=trade.maker_fee,
+        maker_left=0,
+        maker_executed=0,
+        maker_quote=0,
+        taker_id=trade.taker_order,
+        taker_account=trade.taker_account,
+        taker_fee=trade.taker_fee,
+        taker_left=0,
+        taker_executed=0,
+        taker_quote=0,
+    )

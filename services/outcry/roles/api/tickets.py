@@ -1,0 +1,178 @@
+"""An order ticket: one intent on its way through the desk, and the request that waits for its answer."""
+
+import asyncio
+from dataclasses import dataclass
+
+import msgspec
+
+from outcry.market.commands import AnyCommand
+from outcry.ports import Outcome
+from outcry.roles.api.errors import Refusal
+from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, PlacePair, Replace
+
+Answer = Outcome | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An Idempotency-Key and the hash of the payload it was sent with."""
+
+    text: str
+    payload_sha256: bytes
+
+
+class Replayed(Exception):
+    """The key has been used with this payload before; ``response`` is the answer stored then."""
+
+    def __init__(self, response: bytes) -> None:
+        super().__init__()
+        self.response = response
+
+
+class Unsettled(Exception):
+    """The key has been used with this payload before, and no answer is stored yet; ``order_id`` was placed with it."""
+
+    def __init__(self, order_id: int) -> None:
+        super().__init__()
+        self.order_id = order_id
+
+
+class Request:
+    """The intents that one caller sent together; ``done`` resolves to their answers in the same order."""
+
+    __slots__ = ("answers", "done", "left")
+
+    def __init__(self, size: int, done: asyncio.Future[list[Answer]]) -> None:
+        self.answers: list[Answer | None] = [None] * size
+        self.left = size
+        self.done = done
+
+    def put(self, place: int, answer: Answer) -> None:
+        self.answers[place] = answer
+        self.left -= 1
+        if not self.left and not self.done.done():
+            self.done.set_result([each for each in self.answers if each is not None])
+
+    def fail(self, cause: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(cause)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The open order that a cancel, amend or replace is about; ``remaining`` is what is left of its hold."""
+
+    order_id: int
+    valid_until_ms: int
+    asset: int
+    remaining: int = 0
+
+
+class Ticket:
+    """``settled`` once it has its answer; ``offset`` is where its frame stands in the journal, -1 while unknown."""
+
+    __slots__ = (
+        "account", "cancel_refusal", "command", "command_id", "intent", "key", "new_refusal", "offset", "order_ids",
+        "place", "request", "settled", "since", "targets",
+    )  # fmt: skip
+
+    def __init__(self, intent: Intent, command_id: int, request: Request, place: int) -> None:
+        self.intent = intent
+        self.account = account_of(intent)
+        self.command_id = command_id
+        self.request = request
+        self.place = place
+        self.key: Key | None = None
+        self.command: AnyCommand | None = None
+        self.order_ids: tuple[int, ...] = ()
+        self.targets: tuple[Target, ...] = ()
+        self.offset = -1
+        self.since = 0.0
+        self.settled = False
+        self.cancel_refusal: Refusal | None = None
+        self.new_refusal: Refusal | None = None
+
+    def complete(self, outcome: Outcome) -> Outcome:
+        """Adds the half of a replace that was refused before the journal."""
+        if self.cancel_refusal is not None:
+            refused = self.cancel_refusal
+            return msgspec.structs.replace(outcome, cancel_code=refused.code, cancel_text=refused.text)
+        if self.new_refusal is None:
+            return outcome
+        return msgspec.structs.replace(
+            outcome,
+            code=self.new_refusal.code,
+            text=self.new_refusal.text,
+            cancel_code=outcome.code,
+            cancel_text=outcome.text,
+            canceled=() if outcome.code else outcome.orders,
+            orders=(),
+        )
+
+    def refused(self, refusal: Refusal) -> Answer:
+        """A refusal of the new order, beside that of the cancel before it."""
+        if self.cancel_refusal is None or refusal.status != 400:
+            return refusal
+        instrument = self.intent.instrument
+        return Outcome(
+            command_id=self.command_id,
+            symbol_id=instrument.symbol_id,
+            part=instrument.partition,
+            offset=-1,
+            time_ms=0,
+            code=refusal.code,
+            text=refusal.text,
+            cancel_code=self.cancel_refusal.code,
+            cancel_text=self.cancel_refusal.text,
+        )
+
+
+def account_of(intent: Intent) -> int:
+    """Whose intent it is."""
+    if isinstance(intent, Place):
+        return intent.order.account
+    if isinstance(intent, PlacePair):
+        return intent.above.order.account
+    if isinstance(intent, Replace):
+        return intent.new.order.account
+    return intent.old.account if isinstance(intent, Amend) else intent.account
+
+
+def named_order(intent: Intent) -> Cancel | None:
+    """How the intent names the one open order that it is about; None where it is about none or about all."""
+    if isinstance(intent, Cancel):
+        return intent
+    return intent.old if isinstance(intent, Replace | Amend) else None
+
+
+def new_orders(intent: Intent) -> tuple[Place, ...]:
+    """The orders that the intent places."""
+    if isinstance(intent, Place):
+        return (intent,)
+    if isinstance(intent, PlacePair):
+        return intent.above, intent.below
+    return (intent.new,) if isinstance(intent, Replace) else ()
+
+
+def must_wait(ticket: Ticket, fresh: dict[tuple[int, int, str], None]) -> bool:
+    """Whether the ticket names an order whose hold is asked for in the same micro-batch."""
+    intent = ticket.intent
+    if isinstance(intent, CancelOpen):
+        here = (intent.account, intent.instrument.symbol_id)
+        return any(key[:2] == here for key in fresh)
+    old = named_order(intent)
+    if old is None or old.client_order_id is None:
+        return False
+    return (old.account, old.instrument.symbol_id, old.client_order_id) in fresh
+
+
+def unknown_order() -> Refusal:
+    return Refusal(-2011, "Unknown order sent.")
+
+
+def duplicate_order() -> Refusal:
+    return Refusal(-2010, "Duplicate order sent.")
+
+
+def insufficient_balance() -> Refusal:
+    return Refusal(-2010, "Account has insufficient balance for requested action.")
