@@ -1,0 +1,149 @@
+"""One client's socket: ready-made frames out, text messages in, and the end of a client that cannot keep up."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any, Final, Protocol
+
+from outcry.roles.stream.frames import close_frame, payload_of, text_frame
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_WAITING_BYTES: Final = 1 << 20  # unsent bytes at which a client is closed at once
+LAG_BYTES: Final = 64 << 10  # unsent bytes that a client may have for a while
+LAG_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 5.0  # for the client to answer a close frame
+LIFETIME_SECONDS: Final = 24 * 3600.0  # Binance ends every connection after a day
+
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+UNSUPPORTED: Final = 1003
+POLICY: Final = 1008
+RESTART: Final = 1012
+TOO_SLOW: Final = 4008
+
+TRANSPORT: Final = "outcry.transport"  # where the protocol puts the transport among the scope's extensions
+
+
+class Outlet(Protocol):
+    """What takes whole frames without waiting; an asyncio transport does."""
+
+    def write(self, data: bytes, /) -> None: ...
+    def get_write_buffer_size(self) -> int: ...
+    def is_closing(self) -> bool: ...
+    def abort(self) -> None: ...
+
+
+class QueuedOutlet:
+    """An outlet for servers that give away no transport: a queue that a task empties through ASGI."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._frames: deque[bytes] = deque()
+        self._waiting = 0
+        self._more = asyncio.Event()
+        self._task = asyncio.create_task(self._drain())
+
+    def write(self, data: bytes, /) -> None:
+        self._frames.append(data)
+        self._waiting += len(data)
+        self._more.set()
+
+    def get_write_buffer_size(self) -> int:
+        return self._waiting
+
+    def is_closing(self) -> bool:
+        return self._task.done()
+
+    def abort(self) -> None:
+        self._task.cancel()
+
+    async def _drain(self) -> None:
+        try:
+            while await self._more.wait():
+                self._more.clear()
+                while self._frames:
+                    await self._send_first()
+        except OSError:  # ASGI: the client is gone
+            self._frames.clear()
+
+    async def _send_first(self) -> None:
+        closes, payload = payload_of(self._frames[0])
+        if closes:
+            code, reason = int.from_bytes(payload[:2], "big"), payload[2:].decode()
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        else:
+            await self._send({"type": "websocket.send", "text": payload.decode()})
+        self._waiting -= len(self._frames.popleft())
+
+
+class Link:
+    """A client's connection, from its acceptance on.
+
+    ``push`` never waits and never queues for one client: the bytes go to the socket's own buffer, and a client
+    whose buffer stays full is closed with 4008, for no message of a stream may be left out.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._loop = asyncio.get_running_loop()
+        transport = scope.get("extensions", {}).get(TRANSPORT)
+        self._outlet: Outlet = QueuedOutlet(send) if transport is None else transport
+        self._lag_since = 0.0
+        self._timer = self._loop.call_later(LIFETIME_SECONDS, self.close, GOING_AWAY, "24 hours are over")
+        self.closed = False
+        self.too_slow = False
+
+    def push(self, frame: bytes) -> None:
+        """Sends one whole frame."""
+        if self.closed or self._outlet.is_closing():
+            return
+        self._outlet.write(frame)
+        waiting = self._outlet.get_write_buffer_size()
+        if waiting > LAG_BYTES:
+            self._lag(waiting)
+        else:
+            self._lag_since = 0.0
+
+    def say(self, payload: bytes) -> None:
+        """Sends one text message."""
+        self.push(text_frame(payload))
+
+    def close(self, code: int, reason: str) -> None:
+        """Says goodbye; a client that does not answer is cut off."""
+        if self.closed:
+            return
+        self.closed = True
+        self._timer.cancel()
+        if not self._outlet.is_closing():
+            self._outlet.write(close_frame(code, reason))
+            self._timer = self._loop.call_later(CLOSE_SECONDS, self._outlet.abort)
+
+    async def messages(self) -> AsyncIterator[str]:
+        """Text messages in order until the client is gone; ends the connection of one that sends binary."""
+        try:
+            while True:
+                message = await self._receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                text = message.get("text")
+                if text is None:
+                    self.close(UNSUPPORTED, "send text frames")
+                elif not self.closed:
+                    yield text
+        finally:
+            self.closed = True
+            self._timer.cancel()
+            if isinstance(self._outlet, QueuedOutlet):
+                self._outlet.abort()
+
+    def _lag(self, waiting: int) -> None:
+        now = self._loop.time()
+        if not self._lag_since:
+            self._lag_since = now
+        if waiting > MAX_WAITING_BYTES or now - self._lag_since > LAG_SECONDS:
+            self.too_slow = True
+            self.close(TOO_SLOW, "the client reads too slowly")

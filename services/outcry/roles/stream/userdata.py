@@ -1,0 +1,203 @@
+"""What happens to accounts, sent to whoever may know: one tape per account, however many listen."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+from outcry.market.events import ListUpdated
+from outcry.ports import Execution, OutOfService
+from outcry.roles.api.venue import Venue
+from outcry.roles.stream import reports
+from outcry.roles.stream.channel import Subscriber, encode
+from outcry.roles.stream.frames import text_frame
+from outcry.roles.stream.payloads import Payload, in_microseconds
+from outcry.rows import Balance, ListRow
+
+COALESCE_SECONDS: Final = 0.05  # balance changes of this long go out as one event
+RETRY_SECONDS: Final = 0.5
+MAX_REMEMBERED_LEGS: Final = 1_000  # client ids of listed orders kept per account; the oldest is forgotten first
+
+
+class Subscription:
+    """One listener of one account, and what its messages are wrapped in."""
+
+    __slots__ = ("account_id", "head", "micro", "subscriber", "tail")
+
+    def __init__(self, account_id: int, subscriber: Subscriber, *, head: bytes = b"", micro: bool = False) -> None:
+        self.account_id = account_id
+        self.subscriber = subscriber
+        self.head = head
+        self.tail = b"}" if head else b""
+        self.micro = micro
+
+    def tell(self, payload: Payload) -> None:
+        """Sends one event to this listener alone."""
+        self._push(encode(in_microseconds(payload) if self.micro else payload))
+
+    def take(self, milli: bytes, micro: bytes) -> None:
+        """Sends one encoded event."""
+        self._push(micro if self.micro else milli)
+
+    def _push(self, encoded: bytes) -> None:
+        self.subscriber.push(text_frame(self.head + encoded + self.tail))
+
+
+class UserStreams:
+    """All accounts that somebody listens to; one per process."""
+
+    def __init__(self, venue: Venue) -> None:
+        self.venue = venue
+        self._tapes: dict[int, AccountTape] = {}
+        self._execution_id = venue.clock.now_us()
+
+    def open(self, subscription: Subscription) -> None:
+        """From now on the subscription gets every event of its account."""
+        tape = self._tapes.get(subscription.account_id)
+        if tape is None:
+            tape = self._tapes[subscription.account_id] = AccountTape(self, subscription.account_id)
+        tape.listeners[subscription] = None
+
+    def close(self, subscription: Subscription) -> None:
+        tape = self._tapes.get(subscription.account_id)
+        if tape is None:
+            return
+        tape.listeners.pop(subscription, None)
+        if not tape.listeners:
+            tape.close()
+            del self._tapes[subscription.account_id]
+
+    def transferred(self, account_id: int, asset_id: int, amount: int) -> None:
+        """Money came in or went out without a trade: tells it as ``balanceUpdate``."""
+        tape = self._tapes.get(account_id)
+        if tape is not None:
+            tape.transferred(asset_id, amount)
+
+    def next_execution_id(self) -> int:
+        """A number that grows with every report of this process and stays below 2^53."""
+        self._execution_id += 1
+        return self._execution_id
+
+
+class AccountTape:
+    """One account's events, rendered once for all its listeners."""
+
+    def __init__(self, streams: UserStreams, account_id: int) -> None:
+        self.listeners: dict[Subscription, None] = {}
+        self._streams = streams
+        self._venue = streams.venue
+        self._account_id = account_id
+        self._balances: dict[int, Balance] | None = None
+        self._moved_ms = 0
+        self._legs: OrderedDict[int, str] = OrderedDict()
+        self._unsubscribe = self._venue.feed.on_account(account_id, self._take)
+        self._position: asyncio.Task[None] | None = None
+        self._again = False
+        self._touched: dict[int, None] = {}  # assets that the next position names even if they look unchanged
+        self._lists: set[asyncio.Task[None]] = set()
+        self._refresh(0.0)
+
+    def close(self) -> None:
+        """Stops listening."""
+        self._unsubscribe()
+        for task in (self._position, *self._lists):
+            if task is not None:
+                task.cancel()
+
+    def transferred(self, asset_id: int, amount: int) -> None:
+        now_ms = self._venue.clock.now_ms()
+        asset = self._venue.assets.get(asset_id, "")
+        self._emit(reports.balance_update(asset, amount, event_ms=now_ms, time_ms=now_ms))
+        self._refresh(COALESCE_SECONDS)
+
+    def _take(self, execution: Execution | None) -> None:
+        """The feed's callback; None: the account's balances moved."""
+        if execution is not None:
+            self._moved_ms = max(self._moved_ms, execution.time_ms)
+            self._report(execution)
+        self._refresh(COALESCE_SECONDS)
+
+    def _report(self, execution: Execution) -> None:
+        instrument = self._venue.instruments_by_id.get(execution.symbol_id)
+        if instrument is None:
+            return
+        order = execution.order
+        if order is not None and order.list_id >= 0:
+            self._legs[order.order_id] = order.client_order_id
+            if len(self._legs) > MAX_REMEMBERED_LEGS:
+                self._legs.popitem(last=False)
+        if isinstance(execution.event, ListUpdated):
+            if execution.list_row is not None:
+                self._tell_list(execution.list_row, execution.time_ms)
+            return
+        report = reports.execution_report(
+            execution,
+            instrument,
+            event_ms=self._venue.clock.now_ms(),
+            execution_id=self._streams.next_execution_id(),
+        )
+        if report is not None:
+            self._touched.update({instrument.base_asset: None, instrument.quote_asset: None})
+            self._emit(report)
+
+    def _tell_list(self, row: ListRow, time_ms: int) -> None:
+        """A list's status follows the reports of its orders, which name their client ids."""
+        task = asyncio.create_task(self._send_list(row, time_ms))
+        self._lists.add(task)
+        task.add_done_callback(self._lists.discard)
+
+    async def _send_list(self, row: ListRow, time_ms: int) -> None:
+        instrument = self._venue.instruments_by_id[row.symbol_id]
+        ids = (row.above_id, row.below_id)
+        if any(order_id not in self._legs for order_id in ids):
+            await self._read_legs(row)
+        legs = [(order_id, self._legs.get(order_id, "")) for order_id in ids]
+        now_ms = self._venue.clock.now_ms()
+        self._emit(reports.list_status(row, legs, instrument, event_ms=now_ms, time_ms=time_ms))
+
+    async def _read_legs(self, row: ListRow) -> None:
+        try:
+            for order in await self._venue.ledger.list_orders([row.list_id]):
+                self._legs[order.order_id] = order.client_order_id
+        except OutOfService:
+            return  # the ids of the orders are in the event all the same
+
+    def _refresh(self, delay_seconds: float) -> None:
+        """Reads the balances soon; what moves meanwhile is told together."""
+        if self._position is None or self._position.done():
+            self._position = asyncio.create_task(self._tell_position(delay_seconds))
+        else:
+            self._again = True
+
+    async def _tell_position(self, delay_seconds: float) -> None:
+        while True:
+            await asyncio.sleep(delay_seconds)
+            self._again = False
+            try:
+                balances = {b.asset_id: b for b in await self._venue.ledger.balances(self._account_id)}
+            except OutOfService:
+                self._again = True
+                delay_seconds = RETRY_SECONDS
+                continue
+            self._compare(balances)
+            if not self._again:
+                return
+            delay_seconds = COALESCE_SECONDS
+
+    def _compare(self, balances: dict[int, Balance]) -> None:
+        known, self._balances = self._balances, balances
+        changed, self._touched = self._touched, {}
+        if known is not None:
+            changed |= {asset: None for asset in known | balances if known.get(asset) != balances.get(asset)}
+        if not changed:
+            return
+        named = [
+            (self._venue.assets.get(asset, ""), balances.get(asset, Balance(asset, 0, 0))) for asset in sorted(changed)
+        ]
+        now_ms = self._venue.clock.now_ms()
+        self._emit(reports.account_position(named, event_ms=now_ms, updated_ms=self._moved_ms or now_ms))
+
+    def _emit(self, payload: Payload) -> None:
+        milli = encode(payload)
+        micro = encode(in_microseconds(payload)) if any(each.micro for each in self.listeners) else b""
+        for listener in list(self.listeners):
+            listener.take(milli, micro)
