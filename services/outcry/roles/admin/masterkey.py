@@ -24,7 +24,7 @@ def master_key(path: Path, *, may_create: bool) -> bytes:
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     made = path.with_name(path.name + ".new")
-    with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(os.urandom(KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())

@@ -1,6 +1,7 @@
 """Keeps a venue's instruments, assets and last prices as the engine last committed them."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -37,10 +38,8 @@ class Listing:
     async def run(self) -> None:
         """Refreshes when an instrument changed, and now and then besides; until canceled."""
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), REFRESH_SECONDS)
-            except TimeoutError:
-                pass
             self._changed.clear()
             try:
                 await self.refresh()

@@ -31,7 +31,10 @@ class AskRefused(Exception):
 
 
 class Simulation:
-    """The simulated market: ``workers`` tasks share ``orders_per_sec`` requests per second."""
+    """The simulated market: ``workers`` tasks share ``orders_per_sec`` requests per second.
+
+    ``prices`` are the last trades in ticks by symbol id, as they stand when the crowd looks.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Simulation:
         *,
         ask: Ask,
         feed: Feed,
+        prices: Mapping[int, int],
         clock: Clock,
         telemetry: Telemetry,
         orders_per_sec: float,
@@ -50,12 +54,8 @@ class Simulation:
         self._ask, self._feed, self._clock, self._telemetry = ask, feed, clock, telemetry
         self._interval = workers / orders_per_sec
         self._workers = workers
-        self._last_prices: dict[int, int] = {}
+        self._prices = prices
         self._logged_at = -TROUBLE_LOGGED
-
-    def note_price(self, symbol_id: int, ticks: int) -> None:
-        """The last trade of a symbol, as the crowd is to see it."""
-        self._last_prices[symbol_id] = ticks
 
     async def run(self) -> None:
         """Opens the market and trades until canceled."""
@@ -91,7 +91,7 @@ class Simulation:
 
     async def _view(self, symbol_id: int) -> View:
         book = await self._feed.book(symbol_id, 1)
-        last = self._last_prices.get(symbol_id, 0)
+        last = self._prices.get(symbol_id, 0)
         if book is None:
             return View(0, 0, last)
         return View(book.bids[0][0] if book.bids else 0, book.asks[0][0] if book.asks else 0, last)
