@@ -5,6 +5,7 @@ Components report themselves in ``venue.status`` as ``{"status": ..., "detail": 
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from outcry.ports import Damaged, OutcomeUnknown, OutOfService
@@ -35,26 +36,23 @@ class Health:
 
     async def database(self) -> Report:
         """The ledger, with the milliseconds it took to answer."""
-        began = time.perf_counter()
-        try:
-            async with asyncio.timeout(PROBE_SECONDS):
-                await self._venue.ledger.ping()
-        except TimeoutError:
-            return {"status": DOWN, "detail": f"The ledger did not answer within {PROBE_SECONDS:g} s."}
-        except (OutOfService, OutcomeUnknown, Damaged) as trouble:
-            return {"status": DOWN, "detail": str(trouble) or type(trouble).__name__}
-        return {"status": OK, "detail": "", "latency_ms": round((time.perf_counter() - began) * 1000, 3)}
+        return await _asked(self._ping())
 
     async def components(self) -> dict[str, Report]:
         """Every component with its state and, where it is not ok, the cause."""
         found: dict[str, Report] = {"ledger": await self.database()}
         if found["ledger"]["status"] == OK:
-            found["partitions"] = await self._partitions()
+            found["partitions"] = await _asked(self._partitions())
         if not self._venue.instruments:
             found["symbols"] = {"status": STARTING, "detail": "No symbol is listed yet."}
         for name in sorted(self._venue.status):
             found[name] = dict(self._venue.status[name])
         return found
+
+    async def _ping(self) -> Report:
+        began = time.perf_counter()
+        await self._venue.ledger.ping()
+        return {"status": OK, "detail": "", "latency_ms": round((time.perf_counter() - began) * 1000, 3)}
 
     async def _partitions(self) -> Report:
         rows = await self._venue.ledger.partitions()
@@ -65,6 +63,17 @@ class Health:
             {"partition": r.part, "status": r.status, "next_offset": r.next_offset, "epoch": r.epoch} for r in rows
         ]
         return {"status": DEGRADED if halted else OK, "detail": "; ".join(halted), "partitions": parts}
+
+
+async def _asked(question: Awaitable[Report]) -> Report:
+    """The ledger's answer, or why there is none."""
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            return await question
+    except TimeoutError:
+        return {"status": DOWN, "detail": f"The ledger did not answer within {PROBE_SECONDS:g} s."}
+    except (OutOfService, OutcomeUnknown, Damaged) as trouble:
+        return {"status": DOWN, "detail": str(trouble) or type(trouble).__name__}
 
 
 def worst(components: dict[str, Report]) -> str:

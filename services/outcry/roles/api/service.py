@@ -13,6 +13,7 @@ from outcry.roles.api.endpoint import Endpoint
 from outcry.roles.api.health import DEGRADED, OK, Health, is_ready, verbose, worst
 from outcry.roles.api.openapi import document
 from outcry.roles.api.page import status_page
+from outcry.roles.api.problem import render, unexpected
 from outcry.roles.api.reference import reference_page
 from outcry.roles.api.venue import Venue
 from outcry.telemetry import Telemetry
@@ -37,6 +38,7 @@ def build_service(venue: Venue, endpoints: Sequence[Endpoint], telemetry: Teleme
         **_pages(venue, health, endpoints),
     }.items():
         app.add_route(path, answering, methods=["GET"])
+    app.add_exception_handler(Exception, _answer_unexpected)
     return app
 
 
@@ -104,6 +106,12 @@ def _pages(venue: Venue, health: Health, endpoints: Sequence[Endpoint]) -> dict[
         return Response(description, media_type="application/json")
 
     return {"/": status, "/docs": docs, "/openapi.json": openapi}
+
+
+async def _answer_unexpected(request: Request, _: Exception) -> Response:
+    """The shape of a bug's answer; the exception itself goes on to the request's supervisor, who logs it."""
+    content_type, body = render(request.url.path, unexpected())
+    return Response(body, 500, media_type=content_type.decode())
 
 
 def _json(report: Any, status: int = 200) -> Response:
