@@ -1,0 +1,132 @@
+"""An order in the market: its terms as placed, what became of them, and its place in a queue."""
+
+from typing import TYPE_CHECKING, Final
+
+from outcry.market.commands import PlaceOrder
+from outcry.market.terms import NEW, NOT_A_STOP, PARTIALLY_FILLED
+from outcry.rows import ListRow, OrderRow
+
+if TYPE_CHECKING:
+    from outcry.market.book import Level
+
+EXEC_STARTED: Final = "EXEC_STARTED"
+ALL_DONE: Final = "ALL_DONE"
+NO_LIST: Final = -1
+
+
+class Order:
+    """One order. ``placed`` holds what never changes; ``left`` is the lots still open, ``visible`` those shown.
+
+    ``level``, ``prev`` and ``next`` are its place in a queue (of a book, or of stops), None where it has none.
+    """
+
+    __slots__ = (
+        "account", "applied_offset", "client_order_id", "code", "cum_quote", "executed", "held", "left", "level",
+        "next", "oco", "order_id", "peak", "placed", "placed_ms", "prev", "prevented", "price", "priority_seq", "qty",
+        "side", "stage", "status", "text", "trail_ref", "updated_ms", "visible", "working_ms",
+    )  # fmt: skip
+
+    def __init__(self, placed: PlaceOrder, now_ms: int) -> None:
+        self.placed = placed
+        self.order_id: int = placed.order_id
+        self.account: int = placed.account
+        self.client_order_id: str = placed.client_order_id
+        self.side: int = placed.side
+        self.price: int = placed.price
+        self.peak: int = placed.iceberg_qty
+        self.qty: int = placed.qty
+        self.left: int = placed.qty
+        self.visible: int = 0
+        self.held: int = placed.held
+        self.status: int = NEW
+        self.executed: int = 0
+        self.cum_quote: int = 0
+        self.prevented: int = 0
+        self.stage: int = NOT_A_STOP
+        self.trail_ref: int = 0
+        self.priority_seq: int = 0
+        self.placed_ms: int = now_ms
+        self.updated_ms: int = now_ms
+        self.working_ms: int = 0
+        self.applied_offset: int = 0
+        self.code: int = 0
+        self.text: str = ""
+        self.oco: OrderList | None = None
+        self.level: Level | None = None
+        self.prev: Order | None = None
+        self.next: Order | None = None
+
+    def is_open(self) -> bool:
+        """Whether it can still trade."""
+        return self.status == NEW or self.status == PARTIALLY_FILLED
+
+    def row(self, part: int) -> OrderRow:
+        """The order as the ledger keeps it."""
+        placed = self.placed
+        oco = self.oco
+        return OrderRow(
+            self.order_id, part, placed.symbol_id, self.account, self.client_order_id, self.side, placed.type,
+            placed.tif, self.price, self.qty, placed.quote_qty, placed.stop_price, placed.trail_bps,
+            placed.iceberg_qty, placed.stp, self.status, self.executed, self.cum_quote, self.held, self.visible,
+            self.prevented, self.stage, self.trail_ref, self.priority_seq, NO_LIST if oco is None else oco.list_id,
+            placed.maker_ppm, placed.taker_ppm, placed.strategy_id, placed.strategy_type, self.placed_ms,
+            self.updated_ms, self.working_ms, self.applied_offset, self.code, self.text, 1 if self.is_open() else 0,
+        )  # fmt: skip
+
+
+def order_of(row: OrderRow) -> Order:
+    """An open order as the ledger kept it; its list and its queue are its market's to find."""
+    order = Order(
+        PlaceOrder(
+            command_id=0, symbol_id=row.symbol_id, order_id=row.order_id, account=row.account_id,
+            client_order_id=row.client_order_id, side=row.side, type=row.type, qty=row.qty, price=row.price,
+            tif=row.tif, quote_qty=row.quote_qty, stop_price=row.stop_price, trail_bps=row.trail_bps,
+            iceberg_qty=row.iceberg_qty, stp=row.stp, held=row.held, maker_ppm=row.maker_ppm,
+            taker_ppm=row.taker_ppm, strategy_id=row.strategy_id, strategy_type=row.strategy_type,
+        ),
+        row.placed_ms,
+    )  # fmt: skip
+    order.left = max(0, row.qty - row.executed - row.prevented)
+    order.visible = row.visible
+    order.status = row.status
+    order.executed = row.executed
+    order.cum_quote = row.cum_quote
+    order.prevented = row.prevented
+    order.stage = row.stage
+    order.trail_ref = row.trail_ref
+    order.priority_seq = row.priority_seq
+    order.updated_ms = row.updated_ms
+    order.working_ms = row.working_ms
+    order.applied_offset = row.applied_offset
+    return order
+
+
+class OrderList:
+    """Two orders of which at most one trades (OCO). While both are open, ``above`` carries the hold of both."""
+
+    __slots__ = ("_row", "above", "account", "below", "list_id", "status")
+
+    def __init__(self, row: ListRow) -> None:
+        self._row = row
+        self.list_id: int = row.list_id
+        self.account: int = row.account_id
+        self.status: str = row.status
+        self.above: Order | None = None  # None once it has closed
+        self.below: Order | None = None
+
+    def sibling(self, order: Order) -> Order | None:
+        """The other leg, if it is still open."""
+        return self.below if order is self.above else self.above
+
+    def drop(self, order: Order) -> None:
+        """Forgets a leg that closed; without legs the list is done."""
+        if order is self.above:
+            self.above = None
+        else:
+            self.below = None
+        if self.above is None and self.below is None:
+            self.status = ALL_DONE
+
+    def row(self, part: int) -> ListRow:
+        """The list as the ledger keeps it."""
+        return self._row._replace(part=part, status=self.status)
