@@ -1,9 +1,11 @@
 """Whole numbers as Binance's decimal strings with exactly 8 decimals, and back."""
 
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from outcry.market.instrument import Instrument
 from outcry.market.terms import MINOR_UNITS
+
+_EXACT = Context(prec=64)  # more digits than any amount on the wire can have
 
 
 def money_text(minor: int) -> str:
@@ -30,6 +32,6 @@ def rate_text(ppm: int) -> str:
 
 def minor_units(value: Decimal) -> int | None:
     """A decimal amount in minor units (1e-8), or None where it has more than 8 decimals."""
-    scaled = value * MINOR_UNITS
+    scaled = _EXACT.multiply(value, Decimal(MINOR_UNITS))
     whole = int(scaled)
     return whole if whole == scaled else None

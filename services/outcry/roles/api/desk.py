@@ -54,7 +54,8 @@ class Desk:
         self._waiting: dict[int, Ticket] = {}
         self._unacknowledged = 0
         self._crowded = False
-        self._accepting = True
+        self._open = True  # False once it stops, and after a failure until it runs again
+        self._draining = False
         self._last_command_id = clock.now_us()  # above those of earlier incarnations, whose outcomes may still come
         feed.on_outcome(self._deliver)
 
@@ -91,7 +92,8 @@ class Desk:
         return await request.done
 
     async def run(self) -> None:
-        """Works until canceled. Ends with an exception only for a bug of ours."""
+        """Works until canceled. Ends with an exception only for a bug of ours, and may then be run again."""
+        self._open = True
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_up())
@@ -102,14 +104,14 @@ class Desk:
                     if batch:
                         self._send(await self._enter(batch), tasks)
         finally:
-            self._accepting = False
+            self._open = False
             for ticket in [*self._queue, *self._waiting.values()]:
                 self._settle(ticket, outcome_unknown())
             self._queue.clear()
 
     async def drain(self, timeout_seconds: float) -> None:
         """Accepts nothing more and waits until what was accepted has its answer, or the time is over."""
-        self._accepting = False
+        self._draining = True
         if self._unacknowledged:
             self._quiet.clear()
             with contextlib.suppress(TimeoutError):
@@ -117,7 +119,7 @@ class Desk:
 
     def _admit(self, intents: Sequence[Intent]) -> None:
         """Takes places in the window of unacknowledged commands. Raises Refusal -1008."""
-        if not self._accepting or self._unacknowledged + len(intents) > self._settings.admit_window:
+        if not self._open or self._draining or self._unacknowledged + len(intents) > self._settings.admit_window:
             raise overloaded()
         if self._halted and any(intent.instrument.partition in self._halted for intent in intents):
             raise overloaded()

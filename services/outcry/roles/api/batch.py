@@ -1,0 +1,155 @@
+"""POST /v1/orders:batch: up to fifty orders in one request, each with an answer of its own."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from outcry.ports import Outcome
+from outcry.roles.api.answers import answer_of
+from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
+from outcry.roles.api.errors import Refusal
+from outcry.roles.api.idempotency import StoredAnswer, once, refused
+from outcry.roles.api.intents import Place
+from outcry.roles.api.orderform import ORDER_PARAMS, Caller, caller_of, place_of
+from outcry.roles.api.params import Recipe, plain
+from outcry.roles.api.render import Json
+from outcry.roles.api.tickets import Answer, Key
+from outcry.roles.api.trading import EXAMPLE_ORDER, stored_outcome
+
+MAX_ORDERS: Final = 50
+UNKNOWN: Final = -1007
+
+_RECIPE = Recipe(ORDER_PARAMS, strict=True)
+
+
+class Item:
+    """One order of a batch: read, or refused while reading."""
+
+    __slots__ = ("answer", "place", "shape")
+
+    def __init__(self, sent: Any, call: Call, caller: Caller, name: str) -> None:
+        self.place: Place | None = None
+        self.answer: Json = {}
+        self.shape: str | None = None
+        try:
+            if not isinstance(sent, dict):
+                raise Refusal(-1130, "Data sent for parameter 'orders' is not valid.")
+            params = _RECIPE.read(plain(sent), call.venue.instruments)
+            if name:
+                params.setdefault("newClientOrderId", name)
+            self.shape = params.get("newOrderRespType")
+            self.place = place_of(params, caller)
+        except Refusal as refusal:
+            self.answer = _refused(refusal)
+
+    def take(self, answer: Answer) -> None:
+        assert self.place is not None
+        if isinstance(answer, Outcome):
+            self.answer = answer_of(answer, self.place, self.shape).body
+        else:
+            self.answer = _refused(answer)
+
+
+async def place_batch(call: Call) -> Any:
+    """Every order has its own result in ``results``, in the order in which they were sent."""
+    sent = call.params["orders"]
+    if not isinstance(sent, list) or not 1 <= len(sent) <= MAX_ORDERS:
+        raise Refusal(-1130, f"Parameter 'orders' must be an array of 1 to {MAX_ORDERS} orders.")
+    caller = caller_of(call)
+    items = [Item(each, call, caller, _name(call, number)) for number, each in enumerate(sent)]
+    placing = [item for item in items if item.place is not None]
+    if not call.idempotency_key:
+        await _submit(call, placing, None)
+        return _results(items)
+
+    async def work(key: Key) -> StoredAnswer:
+        await _submit_keyed(call, placing, key)
+        known = all(item.answer.get("code") != UNKNOWN for item in placing)
+        return StoredAnswer(200, _results(items), known)
+
+    async def settled(first_id: int) -> StoredAnswer | None:
+        for item in placing:
+            answer = await _stored(call, item, first_id)
+            if answer is None:
+                return None
+            item.answer = answer.body
+        return StoredAnswer(200, _results(items))
+
+    return await once(call, "orders:batch", work, settled)
+
+
+async def _submit(call: Call, items: Sequence[Item], key: Key | None) -> None:
+    places = [item.place for item in items if item.place is not None]
+    for item, answer in zip(items, await call.venue.desk.submit_all(places, key), strict=True):
+        item.take(answer)
+
+
+async def _submit_keyed(call: Call, items: Sequence[Item], key: Key) -> None:
+    """The first order that gets its hold claims the key for all; the others follow together."""
+    for number, item in enumerate(items):
+        await _submit(call, [item], key)
+        if item.answer.get("code", UNKNOWN) == UNKNOWN:
+            await _submit(call, items[number + 1 :], None)
+            return
+
+
+async def _stored(call: Call, item: Item, first_id: int) -> StoredAnswer | None:
+    """What became of an item whose answer was lost: the newest order of its client order id tells.
+
+    One older than the batch's first order is somebody else's, which had the id first.
+    """
+    assert item.place is not None
+    order = item.place.order
+    row = await call.venue.ledger.order(order.account, order.symbol_id, None, order.client_order_id)
+    if row is None:
+        return refused(-2010, "Order was not placed.")
+    if row.order_id < first_id:
+        return refused(-2010, "Duplicate order sent.")
+    return await stored_outcome(call, item.place, row.order_id, item.shape)
+
+
+def _name(call: Call, number: int) -> str:
+    """A client order id by which an order of a keyed batch is found again; "" without a key."""
+    if not call.idempotency_key:
+        return ""
+    return hashlib.sha256(f"{call.account_id}/{number}/{call.idempotency_key}".encode()).hexdigest()[:22]
+
+
+def _results(items: Sequence[Item]) -> Json:
+    return {"results": [item.answer for item in items]}
+
+
+def _refused(refusal: Refusal) -> Json:
+    return {"code": refusal.code, "msg": refusal.text}
+
+
+ENDPOINTS: Final = [
+    Endpoint(
+        method="POST",
+        path="/v1/orders:batch",
+        answer=place_batch,
+        security=TRADE,
+        orders=1,
+        params=(
+            Param(
+                name="orders",
+                kind="json",
+                required=True,
+                example=[
+                    {
+                        "symbol": "BTCUSD",
+                        "side": "BUY",
+                        "type": "LIMIT",
+                        "timeInForce": "GTC",
+                        "quantity": "0.01",
+                        "price": "60000",
+                    }
+                ],
+                note="1 to 50 orders, each as POST /api/v3/order takes it",
+            ),
+        ),
+        summary="Place up to 50 orders",
+        example={"results": [EXAMPLE_ORDER, {"code": -1013, "msg": "Filter failure: LOT_SIZE"}]},
+        tag="trading",
+    )
+]

@@ -1,0 +1,76 @@
+"""Idempotency-Key: one effect and one answer per key and payload for 24 hours (wire-api.md §10)."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from outcry.market.instrument import Instrument
+from outcry.roles.api.endpoint import Call
+from outcry.roles.api.errors import Refusal
+from outcry.roles.api.tickets import Key, Replayed, Unsettled
+
+REPLAYED_HEADER = "Idempotent-Replayed"
+_OUTSIDE = frozenset(("timestamp", "recvWindow", "signature", "apiKey", "idempotencyKey", "returnRateLimits"))
+
+
+class StoredAnswer(msgspec.Struct, frozen=True):
+    """An answer as the ledger keeps it: HTTP status and body. One that is not ``final`` is given but not kept."""
+
+    status: int
+    body: Any
+    final: bool = True
+
+
+Work = Callable[[Key], Awaitable[StoredAnswer]]
+Settled = Callable[[int], Awaitable[StoredAnswer | None]]
+
+
+async def once(call: Call, name: str, work: Work, settled: Settled) -> Any:
+    """Does ``work`` under the call's key, or gives the answer that the key already has.
+
+    ``work`` returns the answer to keep. ``settled`` makes it from the first order id that was placed under the
+    key, for a request whose process died before it was kept; None while that order has no outcome.
+    """
+    key = Key(call.idempotency_key, payload_hash(name, call.params))
+    answer: StoredAnswer | None
+    try:
+        answer = await work(key)
+    except Replayed as earlier:
+        call.headers[REPLAYED_HEADER] = "true"
+        return _give(msgspec.json.decode(earlier.response, type=StoredAnswer), call.headers)
+    except Unsettled as earlier:
+        answer = await settled(earlier.order_id)
+        call.headers[REPLAYED_HEADER] = "true"
+    if answer is None:
+        raise Refusal(-1099, "Request with this Idempotency-Key is in progress.", 409)
+    if answer.final:
+        await call.venue.ledger.store_response(call.account_id, key.text, msgspec.json.encode(answer))
+    return _give(answer, call.headers)
+
+
+def refused(code: int, text: str, status: int = 400) -> StoredAnswer:
+    """The market's refusal, which is an outcome as any other."""
+    return StoredAnswer(status, {"code": code, "msg": text})
+
+
+def payload_hash(name: str, params: Mapping[str, Any]) -> bytes:
+    """SHA-256 of the parsed parameters; equal numbers are equal however they are written."""
+    plain = {key: _plain(value) for key, value in sorted(params.items()) if key not in _OUTSIDE}
+    return hashlib.sha256(msgspec.json.encode([name, plain], order="deterministic")).digest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Instrument):
+        return value.symbol
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    return value
+
+
+def _give(answer: StoredAnswer, headers: Mapping[str, str]) -> Any:
+    if answer.status == 200:
+        return answer.body
+    raise Refusal(answer.body["code"], answer.body["msg"], answer.status, headers=headers)
