@@ -36,8 +36,9 @@ class Board:
         self.rolling: Rolling | None = None
         self.klines: dict[str, KlineTape] = {}  # by stream name
         self.log_ms = 0
+        self.broken = False  # something is missing: what was counted from trades must be read again
         self._channels = channels
-        self._last_u = 0
+        self._last_seq = 0
         self._fast = Changes()
         self._slow = Changes()
         self._waiting: list[MarketUpdate] = []
@@ -47,13 +48,16 @@ class Board:
 
     def apply(self, update: MarketUpdate) -> None:
         """Takes the next committed change of the symbol and sends what is due at once."""
+        known = self._last_seq
+        if known and not update.snapshot and update.last_seq <= known:
+            return  # a second copy
+        if known and known != (update.last_seq if update.snapshot else update.first_seq - 1):
+            self._break_off()
+        self._last_seq = update.last_seq
         self.log_ms = max(self.log_ms, update.time_ms)
         if update.trades:
             self._print(update)
-        if update.snapshot:
-            self._restart(update)
-        elif update.first_u <= update.last_u:
-            self._change(update)
+        self._change(update)
 
     def take_book(self, book: Book) -> None:
         """Starts from the book as the feed has it; updates that came meanwhile are applied behind it."""
@@ -109,34 +113,28 @@ class Board:
                 channel.emit(Message(payloads.aggregate(self.instrument, time_ms, group)))
 
     def _change(self, update: MarketUpdate) -> None:
-        if update.last_u <= self._last_u:
-            return  # a second copy
-        if self._last_u and update.first_u != self._last_u + 1:
-            self._break_off()
-        self._last_u = update.last_u
-        self._fast.add(update)
-        if self.wants_book:
-            self._advance_book(update)
-            self._tell_best()
-
-    def _restart(self, update: MarketUpdate) -> None:
-        if self._last_u and update.last_u != self._last_u:
-            self._break_off()
-        self._last_u = update.last_u
-        if self.wants_book:
+        moved = update.first_u <= update.last_u
+        if moved and not update.snapshot:
+            self._fast.add(update)
+        if not self.wants_book:
+            return
+        if update.snapshot:
             self.book = DepthView()
             self.book.replace(update.levels, update.last_u)
             self._waiting.clear()
-            self._tell_best()
+        elif moved:
+            self._advance_book(update)
+        self._tell_best()
 
     def _break_off(self) -> None:
-        """Changes are missing: depth clients are closed and start again from a snapshot, as the procedure says."""
+        """Messages are missing: the symbol's clients are closed and start again, as the depth procedure says."""
+        self.broken = True
         self._fast, self._slow = Changes(), Changes()
         self.forget_book()
-        for name in window_names(self._stem, FAST_MS) + window_names(self._stem, SLOW_MS):
-            channel = self._channels.get(name)
-            for subscriber in channel.subscribers() if channel is not None else ():
-                subscriber.close(RESTART, "updates are missing; start again from a snapshot")
+        for channel in self._channels.values():
+            if channel.name.startswith(self._stem):
+                for subscriber in channel.subscribers():
+                    subscriber.close(RESTART, "messages are missing; start again from a snapshot")
 
     def _advance_book(self, update: MarketUpdate) -> None:
         if self.book is None:

@@ -70,7 +70,9 @@ class Hub:
         if instrument is not None:
             board = self._board(instrument)
             board.apply(update)
-            if board.wants_book and board.book is None:
+            if board.broken:
+                self._begin_again(board)
+            elif board.wants_book and board.book is None:
                 self._read(("book", board.instrument.symbol_id), self._read_book(board))
 
     async def supervise(self) -> None:
@@ -130,6 +132,15 @@ class Hub:
         if stream.kind == "kline" and stream.name not in board.klines:
             tape = board.klines[stream.name] = KlineTape(stream.interval, stream.shift_ms)
             self._read(tape, self._read_kline(board, tape))
+
+    def _begin_again(self, board: Board) -> None:
+        """Reads all that is kept of a symbol anew."""
+        board.broken = False
+        board.rolling, board.wants_book = None, False
+        board.klines.clear()
+        for channel in self.channels.values():
+            if board.instrument in self._instruments_of(channel.stream):
+                self._prepare(board, channel.stream)
 
     def _release(self, board: Board, stream: StreamName) -> None:
         board.klines.pop(stream.name, None)

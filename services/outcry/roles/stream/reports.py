@@ -11,7 +11,6 @@ from outcry.market.events import (
     OrderCanceled,
     OrderExpired,
     OrderRejected,
-    OrderReplaced,
     OrderTriggered,
     Traded,
 )
@@ -22,6 +21,7 @@ from outcry.market.terms import (
     FILLED,
     GTC,
     MARKET,
+    REJECTED,
     SIDE_NAMES,
     STATUS_NAMES,
     STOP_TYPES,
@@ -141,8 +141,6 @@ def _change(event: AnyEvent, row: OrderRow, instrument: Instrument) -> Payload |
                 "x": "CANCELED", "X": "CANCELED", "c": event.cancel_client_id or row.client_order_id,
                 "C": row.client_order_id,
             }  # fmt: skip
-        case OrderReplaced():
-            return {"x": "CANCELED", "X": "CANCELED", "C": row.client_order_id}
         case OrderExpired(in_match=False):
             return {"x": "EXPIRED", "X": "EXPIRED", "eR": expiry_reason(row)}
         case OrderAmended():
@@ -151,7 +149,7 @@ def _change(event: AnyEvent, row: OrderRow, instrument: Instrument) -> Payload |
                 "x": "REPLACED", "X": state, "q": qty_text(instrument, event.qty), "w": True,
                 "C": event.old_client_id or row.client_order_id,
             }  # fmt: skip
-        case OrderRejected():
+        case OrderRejected() if row.status == REJECTED:
             return {"x": "REJECTED", "X": "REJECTED", "r": REJECT_REASONS.get(event.text, "NONE")}
         case MatchPrevented():
             return _prevented(event, row, instrument)
