@@ -31,6 +31,7 @@ from outcry.roles.api.wire import (
 from outcry.telemetry import Telemetry
 
 MAX_IN_FLIGHT: Final = 5_000  # requests being answered; more are refused with 503 -1008
+POLICY: Final = 1008  # close code of a WebSocket to nowhere (RFC 6455)
 
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -45,7 +46,7 @@ def build_app(
     telemetry: Telemetry | None = None,
 ) -> Asgi:
     """The ASGI app of one process. ``websocket_apps`` are by path prefix: ``/ws`` serves ``/ws`` and ``/ws/...``."""
-    counted = telemetry or Telemetry()
+    counted = telemetry or venue.telemetry
     service = build_service(venue, endpoints, counted)
     return Front(gate, endpoints, websocket_apps, service=service, telemetry=counted)
 
@@ -180,7 +181,7 @@ class Front:
         if app is not None:
             await app(scope, receive, send)
         else:
-            await _refuse_handshake(scope, receive, send)
+            await _refuse_socket(receive, send)
 
 
 class _Noted:
@@ -231,15 +232,11 @@ def refusal_of(trouble: Refusal | OutOfService | OutcomeUnknown) -> Refusal:
     return overloaded() if isinstance(trouble, OutOfService) else outcome_unknown()
 
 
-async def _refuse_handshake(scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse_socket(receive: Receive, send: Send) -> None:
+    """Says why in a close frame: clients show its reason, but seldom the body of a refused handshake."""
     await receive()
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1008})
-        return
-    content_type, body = render(scope["path"], not_found())
-    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
-    await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": POLICY, "reason": not_found().text})
 
 
 async def _answer_options(reply: Reply, allowed: str) -> None:

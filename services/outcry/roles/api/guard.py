@@ -13,6 +13,8 @@ MAX_HEAD_BYTES: Final = MAX_URL_BYTES + MAX_HEADER_BYTES + 4096  # what the app 
 MAX_CONNECTIONS: Final = 10_000  # of one process; more are told that it is overloaded
 HEAD_SECONDS: Final = 10.0  # for a whole head to arrive, from the connection or the head's first byte on
 
+DISCARD_SECONDS: Final = 10.0  # for the rest of a body that was refused at its length
+
 
 class GuardedHttp(HttpToolsProtocol):
     """uvicorn's protocol on httptools, for ``uvicorn.Config(http=GuardedHttp)``."""
@@ -20,6 +22,7 @@ class GuardedHttp(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_head = True
+        self._in_body = False
         self._head_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -40,24 +43,43 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._in_body = True
+        self._forget_deadline()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+        if self._is_answered():
+            self._forget_deadline()
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
         super().data_received(data)
-        if not self._in_head:
-            self._forget_deadline()
-            return
-        self._head_bytes += len(data)
+        if self._in_head:
+            self._count_head(len(data))
+        elif self._in_body and self._deadline is None and self._is_answered():
+            self._deadline = self.loop.call_later(DISCARD_SECONDS, self.transport.close)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP."""
+        self._end(Refusal(-1100, "This is not a valid HTTP request.", 400))
+
+    def _count_head(self, received: int) -> None:
+        self._head_bytes += received
         if self._head_bytes > MAX_HEAD_BYTES:
             self._end(Refusal(-1013, f"The request's head is larger than {MAX_HEAD_BYTES} bytes.", 431))
         elif self._deadline is None:
             self._deadline = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
-    def send_400_response(self, msg: str) -> None:
-        """Answers what is no HTTP."""
-        self._end(Refusal(-1100, "This is not a valid HTTP request.", 400))
+    def _is_answered(self) -> bool:
+        """Whether the request whose body still arrives was refused already; what is left of it is thrown away."""
+        return self.cycle is not None and self.cycle.response_complete
 
     def _head_is_late(self) -> None:
         self._deadline = None

@@ -59,8 +59,9 @@ def wrong_method(allowed: str) -> Refusal:
     return Refusal(-1020, f"This path allows {allowed} only.", 405, headers={"Allow": allowed})
 
 
-def body_too_large(limit: int) -> Refusal:
-    return Refusal(-1013, f"The request body is larger than {limit} bytes.", 413, headers={"Connection": "close"})
+def body_too_large(limit: int, *, close: bool) -> Refusal:
+    headers = {"Connection": "close"} if close else {}
+    return Refusal(-1013, f"The request body is larger than {limit} bytes.", 413, headers=headers)
 
 
 def body_too_slow() -> Refusal:

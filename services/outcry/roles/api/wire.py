@@ -16,6 +16,7 @@ Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES: Final = 64 << 10
+MAX_DISCARDED_BYTES: Final = 4 << 20  # of a refused body are read to their end, so that the client reads the refusal
 MAX_URL_BYTES: Final = 8 << 10
 MAX_HEADER_BYTES: Final = 16 << 10
 BODY_SECONDS: Final = 10.0  # for a whole body to arrive
@@ -56,7 +57,7 @@ def head_of(scope: Scope) -> Head:
     if size > MAX_HEADER_BYTES:
         raise headers_too_large(MAX_HEADER_BYTES)
     if head.length > MAX_BODY_BYTES:
-        raise body_too_large(MAX_BODY_BYTES)
+        raise body_too_large(MAX_BODY_BYTES, close=head.length > MAX_DISCARDED_BYTES)
     if head.accept.startswith(b"application/sbe") and b"json" not in head.accept and b"*/*" not in head.accept:
         raise only_json()
     return head
@@ -80,7 +81,7 @@ async def body_of(head: Head, receive: Receive) -> bytes:
     if message["type"] == "http.disconnect":
         raise Gone
     if len(body) > MAX_BODY_BYTES:
-        raise body_too_large(MAX_BODY_BYTES)
+        raise body_too_large(MAX_BODY_BYTES, close=True)
     return body
 
 
