@@ -40,14 +40,14 @@ def canceled(outcome: Outcome, instrument: Instrument, cancel_id: str) -> Json:
         raise Refusal(outcome.code, outcome.text)
     if outcome.lists:
         return canceled_lists(outcome, instrument, cancel_id)[0]
-    return cancel_json((outcome.canceled or outcome.orders)[0], instrument, outcome.time_ms, cancel_id)
+    return cancel_json(outcome.canceled[0], instrument, outcome.time_ms, cancel_id)
 
 
 def canceled_lists(outcome: Outcome, instrument: Instrument, cancel_id: str) -> list[Json]:
     """Every list of the outcome with the reports of its orders."""
     answers = []
     for row in outcome.lists:
-        legs = legs_of(row, outcome.canceled or outcome.orders)
+        legs = legs_of(row, outcome.canceled)
         answer = list_json(row, legs, instrument, outcome.time_ms)
         answer["orderReports"] = [cancel_json(leg, instrument, outcome.time_ms, cancel_id) for leg in legs]
         answers.append(answer)

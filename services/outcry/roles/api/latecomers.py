@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from outcry.market.commands import AmendOrder
 from outcry.market.events import Traded
 from outcry.market.terms import CANCELED, REJECTED
@@ -39,7 +41,8 @@ class Latecomers:
             return await self._of_new_orders(ticket, rows)
         part = ticket.intent.instrument.partition
         passed = ticket.offset >= 0 and applied.get(part, 0) > ticket.offset
-        return _of_targets(ticket, rows, passed)
+        outcome = _of_targets(ticket, rows, passed)
+        return None if outcome is None else await self._with_lists(outcome)
 
     async def _of_new_orders(self, ticket: Ticket, rows: Mapping[int, OrderRow]) -> Outcome | None:
         placed = [rows[order_id] for order_id in ticket.order_ids if order_id in rows]
@@ -69,6 +72,17 @@ class Latecomers:
             lists=lists,
         )
 
+    async def _with_lists(self, outcome: Outcome) -> Outcome:
+        """An order of a list went with the list's other one."""
+        ids = list(dict.fromkeys(row.list_id for row in outcome.canceled if row.list_id >= 0))
+        if not ids:
+            return outcome
+        legs = [row for row in await self._ledger.list_orders(ids) if _is_canceled(row)]
+        others = [row for row in outcome.canceled if row.list_id < 0]
+        firsts = {leg.list_id: leg for leg in reversed(legs)}
+        lists = [row for leg in firsts.values() for row in await self._lists(leg)]
+        return msgspec.structs.replace(outcome, canceled=(*others, *legs), lists=tuple(lists))
+
     async def _lists(self, leg: OrderRow) -> list[ListRow]:
         row = await self._ledger.order_list(leg.account_id, leg.list_id, None)
         return [] if row is None else [row]
@@ -95,7 +109,8 @@ def _of_targets(ticket: Ticket, rows: Mapping[int, OrderRow], passed: bool) -> O
         time_ms=done[0].updated_ms if done else 0,
         code=refusal.code if refusal else 0,
         text=refusal.text if refusal else "",
-        orders=done,
+        orders=done if isinstance(intent, Amend) else (),
+        canceled=() if isinstance(intent, Amend) else done,
         amended_from=old_name or "",
     )
 

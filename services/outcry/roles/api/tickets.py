@@ -105,8 +105,6 @@ class Ticket:
             text=self.new_refusal.text,
             cancel_code=outcome.code,
             cancel_text=outcome.text,
-            canceled=() if outcome.code else outcome.orders,
-            orders=(),
         )
 
     def refused(self, refusal: Refusal) -> Answer:

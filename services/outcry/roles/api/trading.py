@@ -24,7 +24,7 @@ from outcry.roles.api.latecomers import taken
 from outcry.roles.api.limits import Limits
 from outcry.roles.api.orderform import ORDER_PARAMS, SYMBOL, caller_of, new_client_id, one_of, place_of, size_of
 from outcry.roles.api.render import Json, amended_json, cancel_json, legs_of, list_json
-from outcry.roles.api.tickets import Key
+from outcry.roles.api.tickets import Key, unknown_order
 
 RESTRICTIONS: Final = {
     "ONLY_NEW": CANCEL_ONLY_NEW,
@@ -89,7 +89,9 @@ async def cancel_open_orders(call: Call) -> list[Json]:
     )
     if outcome.code:
         raise Refusal(outcome.code, outcome.text)
-    alone = [row for row in outcome.orders if row.list_id < 0]
+    if not outcome.canceled:
+        raise unknown_order()
+    alone = [row for row in outcome.canceled if row.list_id < 0]
     return [
         *(cancel_json(row, instrument, outcome.time_ms, cancel_id) for row in alone),
         *canceled_lists(outcome, instrument, cancel_id),
@@ -149,7 +151,7 @@ async def _cancel_alone(call: Call, old: Cancel, too_many: Refusal) -> Outcome:
         time_ms=outcome.time_ms,
         code=too_many.code,
         text=too_many.text,
-        canceled=outcome.orders,
+        canceled=outcome.canceled,
         lists=outcome.lists,
     )
 
