@@ -1,12 +1,8 @@
 """How much money an order must reserve before it may be journaled, in minor units, always rounded up."""
 
-from typing import Final
-
 from outcry.market.commands import PlaceOrder
 from outcry.market.instrument import Instrument
-from outcry.market.terms import BASIS_POINTS, BUY, LIMIT, LIMIT_MAKER, MARKET, PPM, STOP_LOSS_LIMIT, TAKE_PROFIT_LIMIT
-
-_PRICED: Final = (LIMIT, LIMIT_MAKER, STOP_LOSS_LIMIT, TAKE_PROFIT_LIMIT)
+from outcry.market.terms import BASIS_POINTS, BUY, MARKET, PPM, PRICED_TYPES
 
 
 def need_of(order: PlaceOrder, instrument: Instrument, last_price: int) -> int | None:
@@ -25,7 +21,7 @@ def need_of(order: PlaceOrder, instrument: Instrument, last_price: int) -> int |
 def _need_of_buy(order: PlaceOrder, instrument: Instrument, last_price: int) -> int | None:
     if order.quote_qty:
         return order.quote_qty
-    if order.type in _PRICED:
+    if order.type in PRICED_TYPES:
         return order.price * order.qty * instrument.quote_unit
     price = last_price if order.type == MARKET else order.stop_price or last_price
     if not price:
