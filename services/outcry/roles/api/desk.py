@@ -54,6 +54,7 @@ class Desk:
         self._waiting: dict[int, Ticket] = {}
         self._unacknowledged = 0
         self._crowded = False
+        self._last_cut = 0.0
         self._open = True  # False once it stops, and after a failure until it runs again
         self._draining = False
         self._last_command_id = clock.now_us()  # above those of earlier incarnations, whose outcomes may still come
@@ -126,8 +127,11 @@ class Desk:
         self._unacknowledged += len(intents)
 
     async def _linger(self) -> None:
-        """Lets company join: what the loop has ready now, and more while requests come in crowds."""
-        await asyncio.sleep(self._settings.micro_batch_ms / 1000 if self._crowded else 0)
+        """Lets company join: what the loop has ready now, and while requests come in crowds a window's worth."""
+        loop = asyncio.get_running_loop()
+        window = self._settings.micro_batch_ms / 1000 if self._crowded else 0.0
+        await asyncio.sleep(max(0.0, self._last_cut + window - loop.time()))
+        self._last_cut = loop.time()
 
     def _cut(self) -> list[Ticket]:
         """The next micro-batch in arrival order.
@@ -192,7 +196,11 @@ class Desk:
         """A failed append is unknown: the look-up finds out, or the orders' bounds pass and they are voided."""
         try:
             offsets = await self._journal.append([(parcel.part, parcel.frame) for parcel in parcels])
-        except (OutcomeUnknown, OutOfService):
+        except OutcomeUnknown:
+            return
+        except OutOfService:
+            about_open_orders = [t for parcel in parcels for t in parcel.tickets if not t.order_ids]
+            self._settle_all(about_open_orders, overloaded())
             return
         for parcel, offset in zip(parcels, offsets, strict=True):
             for ticket in parcel.tickets:
