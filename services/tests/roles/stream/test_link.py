@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from typing import Any
 
 import pytest
@@ -13,6 +12,9 @@ from outcry.roles.stream import link as link_module
 from outcry.roles.stream.frames import text_frame
 from outcry.roles.stream.link import MAX_WAITING_BYTES, TRANSPORT, Link
 from tests.support.served import served
+
+
+MASK = b"mask"
 
 
 class Echo:
@@ -71,11 +73,11 @@ async def test_binary_messages_are_refused(echo: Echo) -> None:
 @pytest.mark.parametrize(
     ("wire", "code"),
     [
-        (b"\x81\xfe\xff\xff" + os.urandom(4), None),  # a frame of 65,535 bytes that never ends is no fault yet
-        (b"\x81\xff" + (1 << 20).to_bytes(8, "big") + os.urandom(4) + b"x" * 300_000, 1009),
-        (b"\x83\x80" + os.urandom(4), 1002),  # an unknown opcode
+        (b"\x81\xfe\xff\xff" + MASK, None),  # a frame of 65,535 bytes that never ends is no fault yet
+        (b"\x81\xff" + (1 << 20).to_bytes(8, "big") + MASK + b"x" * 300_000, 1009),
+        (b"\x83\x80" + MASK, 1002),  # an unknown opcode
         (b"\x81\x05hello", 1002),  # not masked
-        (b"\xc1\x80" + os.urandom(4), 1002),  # a reserved bit
+        (b"\xc1\x80" + MASK, 1002),  # a reserved bit
         (b"\x81\x82\x00\x00\x00\x00\xff\xff", 1007),  # no UTF-8
     ],
 )
@@ -110,7 +112,7 @@ async def test_a_client_that_never_reads_is_closed_and_the_others_are_not(monkey
         await asyncio.sleep(0.4)
         with pytest.raises(OSError):
             for _ in range(50):
-                writer.write(b"\x89\x80" + os.urandom(4))
+                writer.write(b"\x89\x80" + MASK)
                 await writer.drain()
                 await asyncio.sleep(0.01)
         await reading.send("still here")
