@@ -99,13 +99,13 @@ class Maker:
         for slot in self._slots:
             quote = self._quotes.get(slot)
             if quote is None:
-                return self._quote(slot, fair)
+                return self._quote(slot, view, fair)
             off = abs(quote[0] - self._target(slot, fair))
             if off > distance:
                 worst, distance = slot, off
         if distance * PPM < fair * STALE_PPM:
             worst = self._rng.choice(self._slots)
-        return self._quote(worst, fair)
+        return self._quote(worst, view, fair)
 
     def refused(self, client_id: str) -> None:
         """The market did not take this quote: its place is empty."""
@@ -118,10 +118,15 @@ class Maker:
         away = max(fair * (HALF_SPREAD_PPM + level * LEVEL_GAP_PPM) // PPM, level + 1)
         return max(fair - side * away, self._instrument.min_price)
 
-    def _quote(self, slot: tuple[int, int], fair: int) -> Wish:
+    def _quote(self, slot: tuple[int, int], view: View, fair: int) -> Wish:
         old = self._quotes.get(slot, (0, ""))[1]
         jitter = max(fair * LEVEL_GAP_PPM // (4 * PPM), 1)
-        price = max(self._target(slot, fair) - slot[0] * self._rng.randrange(jitter), self._instrument.min_price)
+        price = self._target(slot, fair) - slot[0] * self._rng.randrange(jitter)
+        if slot[0] == BUY and view.ask:
+            price = min(price, view.ask - 1)  # a maker never takes
+        elif slot[0] == SELL:
+            price = max(price, view.bid + 1)
+        price = max(price, self._instrument.min_price)
         money = self._rng.choice(SIZES) * (slot[1] + 2) * self._rng.randint(300, 700) * MINOR_UNITS
         name = self._names.next(self._account_id)
         self._quotes[slot] = (price, name)
