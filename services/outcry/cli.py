@@ -1,0 +1,245 @@
+"""The command ``outcry``: one verb for each thing an operator does."""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from outcry import __version__, wiring
+from outcry.ports import Damaged, OutcomeUnknown, OutOfService
+from outcry.roles import match
+from outcry.roles.admin.verbs import Refused, Result
+from outcry.settings import Settings, SettingsError, described, read_settings
+
+OK, FAILED, MISUSED = 0, 1, 2
+
+FIRST_STEPS = """\
+first steps:
+  outcry up                         start an exchange in ./data and trade on http://127.0.0.1:8080
+  curl 127.0.0.1:8080/api/v3/trades?symbol=BTCUSD
+  outcry accounts list              who trades there
+  outcry verify                     prove that no money and no order was lost
+
+The exchange speaks the Binance Spot wire protocol: point a bot's base URL at it.
+`outcry VERB --help` explains a verb; `outcry up --help` lists the environment variables."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns the exit status: 0 done, 1 it failed, 2 it was not understood."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["match"]:
+        return match.main(words[1:])
+    parser = _parser()
+    given = parser.parse_args(words)
+    if not hasattr(given, "run"):
+        parser.print_help()
+        return OK
+    try:
+        return int(given.run(given))
+    except SettingsError as trouble:
+        return _complain(str(trouble), MISUSED)
+    except (Refused, Damaged, OutOfService) as trouble:
+        return _complain(str(trouble), FAILED)
+    except OutcomeUnknown as trouble:
+        return _complain(f"{trouble} The change may or may not have been written: list before you try again.", FAILED)
+    except PermissionError as trouble:
+        return _complain(f"{trouble.filename}: permission denied. Run as the user who owns the directory.", FAILED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+
+
+def _up(given: argparse.Namespace) -> int:
+    settings = read_settings(os.environ, data_dir=given.data, port=given.port, host=given.host)
+    return wiring.serve(settings, _progress)
+
+
+def _verify(given: argparse.Namespace) -> int:
+    report = wiring.verify(_settings(given), _silent if given.json else _progress)
+    if given.json:
+        print(json.dumps({"ok": not report.problems, "checked": report.checked, "problems": report.problems}))
+        return FAILED if report.problems else OK
+    for line in report.checked:
+        print(f"  checked  {line}")
+    for line in report.problems:
+        print(f"  BROKEN   {line}")
+    print("Every invariant holds." if not report.problems else f"{len(report.problems)} problems found.")
+    return FAILED if report.problems else OK
+
+
+def _replay(given: argparse.Namespace) -> int:
+    for line in wiring.replay(_settings(given), given.partition, _progress):
+        print(line)
+    return OK
+
+
+def _version(given: argparse.Namespace) -> int:
+    print(f"outcry {__version__}")
+    return OK
+
+
+def _admin(given: argparse.Namespace) -> int:
+    hidden = ("run", "verb", "action", "data", "json")
+    params = {name: value for name, value in vars(given).items() if name not in hidden and value is not None}
+    params["actor"] = getpass.getuser()
+    result, running = wiring.administer(_settings(given), f"{given.verb}.{given.action}", params)
+    if given.json:
+        print(json.dumps(result))
+    else:
+        _show(result)
+    if given.verb == "symbols" and given.action != "list" and not running:
+        _progress("The exchange is not running: this takes effect when it starts.")
+    return OK
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    return read_settings(os.environ, data_dir=given.data)
+
+
+def _show(result: Result) -> None:
+    """Rows as a table, a single thing as its fields."""
+    if "rows" not in result:
+        width = max(map(len, result), default=0)
+        for name, value in result.items():
+            print(f"{name:<{width}}  {value}")
+        return
+    rows: list[dict[str, Any]] = result["rows"]
+    if not rows:
+        print("none")
+        return
+    widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in rows[0]}
+    print("  ".join(f"{name.upper():<{width}}" for name, width in widths.items()).rstrip())
+    for row in rows:
+        print("  ".join(f"{row[name]!s:<{width}}" for name, width in widths.items()).rstrip())
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    """Progress of a verb whose output is for machines."""
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"outcry: {message}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="outcry", description="A trading exchange that you run yourself.", epilog=FIRST_STEPS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+    _add_running(verbs)
+    _add_checking(verbs)
+    _add_accounts(verbs)
+    _add_keys(verbs)
+    _add_symbols(verbs)
+    audit = _group(verbs, "audit", "show who changed what")
+    _action(audit, "list", "the newest changes first").add_argument("--limit", type=int, default=100)
+    return parser
+
+
+Verbs = Any  # argparse keeps the type of its sub-parsers private
+
+
+def _verb(verbs: Verbs, name: str, summary: str, **more: Any) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter, **more,
+    )  # fmt: skip
+    verb.add_argument("--data", metavar="DIR", help="data directory (default: OUTCRY_DATA_DIR or ./data)")
+    return verb
+
+
+def _add_running(verbs: Verbs) -> None:
+    lines = [f"  {name:<30} {rule} [{default}]" for name, rule, default in described()]
+    up = _verb(
+        verbs, "up", "start the exchange: api, streams, engine, ledger in one process",
+        epilog="environment variables [default]; the command line wins:\n" + "\n".join(lines),
+    )  # fmt: skip
+    up.add_argument("--port", metavar="N", type=int, help="port to listen on (default: 8080)")
+    up.add_argument("--host", metavar="A", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for everybody)")
+    up.set_defaults(run=_up)
+    version = _verb(verbs, "version", "print the version")
+    version.set_defaults(run=_version)
+
+
+def _add_checking(verbs: Verbs) -> None:
+    verify = _verb(
+        verbs, "verify", "prove the invariants on a running or stopped exchange; exit status 1 if one is broken"
+    )
+    verify.add_argument("--json", action="store_true", help="one JSON object for machines")
+    verify.set_defaults(run=_verify)
+    replay = _verb(verbs, "replay", "replay the journal from the oldest checkpoint and print the hashes of the result")
+    replay.add_argument("--partition", metavar="N", type=int, help="only this partition")
+    replay.set_defaults(run=_replay)
+    verbs.add_parser("match", help="run recorded commands through the matching core (outcry match --help)")
+
+
+def _add_accounts(verbs: Verbs) -> None:
+    group = _group(verbs, "accounts", "open, freeze and fund accounts")
+    _action(group, "list", "every account")
+    create = _action(group, "create", "open an account")
+    create.add_argument("name")
+    create.add_argument("--account", metavar="N", type=int, help="its number (default: the next free one)")
+    create.add_argument("--maker-ppm", metavar="N", type=int, default=1000, help="maker fee in ppm; 1000 is 0.1 %%")
+    create.add_argument("--taker-ppm", metavar="N", type=int, default=1000, help="taker fee in ppm; 1000 is 0.1 %%")
+    for name, summary in (
+        ("freeze", "refuse its orders from now on"),
+        ("unfreeze", "accept its orders again"),
+        ("balances", "what it has"),
+    ):
+        _action(group, name, summary).add_argument("account", type=int)
+    for name, summary in (("deposit", "put money in"), ("withdraw", "take money out")):
+        move = _action(group, name, summary)
+        move.add_argument("account", type=int)
+        move.add_argument("asset", help="such as USD")
+        move.add_argument("amount", help="such as 1000.50")
+        move.add_argument("--reference", help="a text that makes the transfer happen once, however often it is sent")
+
+
+def _add_keys(verbs: Verbs) -> None:
+    group = _group(verbs, "keys", "issue and revoke API keys")
+    _action(group, "list", "every key, without secrets").add_argument("--account", metavar="N", type=int)
+    create = _action(group, "create", "issue a key; the secret is shown this once")
+    create.add_argument("account", type=int)
+    create.add_argument("--scopes", default="read,trade", help="of read, trade, withdraw, admin (default: read,trade)")
+    create.add_argument("--ips", metavar="LIST", help="addresses or networks that may use it (default: any)")
+    create.add_argument("--days", metavar="N", type=int, default=0, help="days until it expires (default: never)")
+    create.add_argument("--ed25519", metavar="HEX", help="a public key of your own instead of an HMAC secret")
+    _action(group, "revoke", "end a key; it stops working within 5 seconds").add_argument("key")
+
+
+def _add_symbols(verbs: Verbs) -> None:
+    group = _group(verbs, "symbols", "list, halt and open markets")
+    _action(group, "list", "every symbol with its terms")
+    create = _action(group, "create", "list a new symbol")
+    create.add_argument("base", help="what is traded, such as XRP")
+    create.add_argument("quote", help="what it is paid with, such as USD")
+    create.add_argument("--tick", required=True, help="smallest price step, such as 0.0001")
+    create.add_argument("--step", required=True, help="smallest quantity step, such as 0.1")
+    create.add_argument("--min-notional", default="5", help="least value of an order (default: 5)")
+    create.add_argument("--partition", metavar="N", type=int, help="which partition matches it (default: in turn)")
+    for name, summary in (("halt", "refuse new orders; cancels still work"), ("open", "trade again")):
+        _action(group, name, summary).add_argument("symbol")
+
+
+def _group(verbs: Verbs, name: str, summary: str) -> Verbs:
+    group = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    group.set_defaults(verb=name)
+    return group.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+
+
+def _action(group: Verbs, name: str, summary: str) -> argparse.ArgumentParser:
+    action = _verb(group, name, summary)
+    action.add_argument("--json", action="store_true", help="one JSON object for machines")
+    action.set_defaults(run=_admin)
+    return action

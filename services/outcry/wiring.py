@@ -1,0 +1,370 @@
+"""Which adapter keeps which promise, and which parts make a process; no other file knows."""
+
+import asyncio
+import gc
+import logging
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, TypeVar
+
+import uvicorn
+import uvloop
+
+from outcry import __version__
+from outcry.adapters.clock import SystemClock
+from outcry.adapters.memory import MemoryFeed, MemoryShared
+from outcry.adapters.sqlite import Store
+from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
+from outcry.ports import OutcomeUnknown, OutOfService
+from outcry.roles.admin.control import Control, NotRunning, ask_running
+from outcry.roles.admin.demo import DEMO_KEYS
+from outcry.roles.admin.founding import Founding, start_price, terms_of
+from outcry.roles.admin.masterkey import master_key
+from outcry.roles.admin.verbs import Admin, Params, Refused, Result
+from outcry.roles.api import account, batch, lists, marketdata, native, sapi, trading
+from outcry.roles.api import listing as api_listing
+from outcry.roles.api.app import build_app
+from outcry.roles.api.desk import Desk
+from outcry.roles.api.endpoint import Endpoint
+from outcry.roles.api.errors import Refusal
+from outcry.roles.api.gate import Gate
+from outcry.roles.api.insider import Insider
+from outcry.roles.api.vault import Vault
+from outcry.roles.api.venue import Venue
+from outcry.roles.crew import Crew
+from outcry.roles.engine import replay as engine_replay
+from outcry.roles.engine import verify as engine_verify
+from outcry.roles.engine.engine import Engine
+from outcry.roles.engine.keeper import Keeper
+from outcry.roles.simulate.role import AskRefused, Simulation
+from outcry.roles.stream import listenkeys
+from outcry.roles.stream.hub import Hub
+from outcry.roles.stream.protocol import StreamProtocol
+from outcry.roles.stream.sockets import MarketSockets
+from outcry.roles.stream.userdata import UserStreams
+from outcry.roles.stream.wsapi import WsApi
+from outcry.settings import DEMO_SYMBOLS, Settings
+from outcry.telemetry import Telemetry
+
+POD: Final = "embedded"  # the directory's lock keeps it unique, so a restart takes its own leases back at once
+LEDGER_FILE: Final = "outcry.db"
+MASTER_KEY_FILE: Final = "master.key"
+DRAIN_SECONDS: Final = 5.0  # for accepted orders to get their answers at the end
+GOODBYE_SECONDS: Final = 0.5  # over which WebSocket clients are closed
+CLOSE_SECONDS: Final = 5  # for open connections after that
+BACKLOG: Final = 2048
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *marketdata.ENDPOINTS,
+    *account.ENDPOINTS,
+    *trading.ENDPOINTS,
+    *lists.ENDPOINTS,
+    *batch.ENDPOINTS,
+    *sapi.ENDPOINTS,
+    *native.ENDPOINTS,
+    *listenkeys.ENDPOINTS,
+)
+
+Progress = Callable[[str], None]
+T = TypeVar("T")
+
+
+class Exchange:
+    """Every role in one process on one data directory: ``start``, let ``app`` be served, ``stop``."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self.settings = settings
+        self._progress = progress
+        self._folder = Path(settings.data_dir)
+        self.clock = SystemClock()
+        self.feed = MemoryFeed()
+        self.store = Store(self._folder / LEDGER_FILE, clock=self.clock)
+        self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
+
+    async def start(self) -> None:
+        """Opens the store, founds the venue, recovers, and lets every role run. Raises Damaged, OutOfService."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        founded = (self._folder / LEDGER_FILE).exists()
+        await asyncio.to_thread(self.store.open)
+        vault = Vault(master_key(_key_path(self.settings), may_create=not founded))
+        self._admin = Admin(self.store.ledger, self.store.journal, self.clock, vault.seal)
+        self._founding = Founding(
+            self.store.ledger, self.store.journal, self.clock, vault.seal, self.settings, self._progress
+        )
+        await self._founding.run()
+        self._assemble(vault)
+        await self._recover()
+        await self._begin()
+
+    def _assemble(self, vault: Vault) -> None:
+        """Builds the roles and the app; nothing runs yet."""
+        store, settings, clock = self.store, self.settings, self.clock
+        partitions = range(settings.partitions)
+        self.engine = Engine(
+            journal=store.journal, ledger=store.ledger, lease=store.lease, feed=self.feed, clock=clock,
+            owner=POD, partitions=partitions,
+        )  # fmt: skip
+        self.keeper = Keeper(
+            ledger=store.ledger, journal=store.journal, clock=clock, partitions=partitions, settings=settings
+        )
+        self.desk = Desk(
+            ledger=store.ledger, journal=store.journal, feed=self.feed, clock=clock, settings=settings, pod=POD,
+            telemetry=self.telemetry, halted=self.engine.halted,
+        )  # fmt: skip
+        self.venue = Venue(
+            settings=settings, ledger=store.ledger, feed=self.feed, shared=MemoryShared(), clock=clock,
+            desk=self.desk, telemetry=self.telemetry,
+        )  # fmt: skip
+        self.crew = Crew(self.venue.status, self.telemetry)
+        self.gate = Gate(self.venue, vault)
+        self.listing = api_listing.Listing(self.venue)
+        self.hub = Hub(self.venue)
+        users = UserStreams(self.venue)
+        self.sockets = MarketSockets(self.hub, self.gate, users, telemetry=self.telemetry)
+        self.ws_api = WsApi(self.gate, ENDPOINTS, users, telemetry=self.telemetry)
+        served = {"/ws": self.sockets, "/stream": self.sockets, "/ws-api/v3": self.ws_api}
+        self.app = build_app(self.venue, self.gate, ENDPOINTS, served, telemetry=self.telemetry)
+
+    async def _recover(self) -> None:
+        self.listing.start()
+        self.hub.start()
+        await self.engine.start()
+        await self.listing.refresh()
+
+    async def _begin(self) -> None:
+        recovered = [True]
+
+        async def engine() -> None:
+            if not recovered:
+                await self.engine.start()
+            recovered.clear()
+            await self.engine.run()
+
+        self.crew.add("engine", engine)
+        self.crew.add("keeper", self.keeper.run)
+        self.crew.add("desk", self.desk.run)
+        self.crew.add("listing", self.listing.run)
+        self.crew.add("streams", self.hub.supervise)
+        self.control = Control(self._admin, self._folder)
+        await self.control.start()
+        if self.settings.simulation_enabled:
+            self.simulation = await self._simulation()
+            self.crew.add("simulation", self.simulation.run)
+
+    async def _simulation(self) -> Simulation:
+        """The crowd on the chosen demo symbols, at the prices where they stand."""
+        settings, ledger = self.settings, self.store.ledger
+        rows = [row for row in await ledger.symbols() if self._is_simulated(terms_of(row).symbol)]
+        listings = [Listing(terms_of(row), await start_price(ledger, row)) for row in rows]
+        now_ms = self.clock.now_ms()
+        crowd = Crowd(listings, settings.simulation_seed, f"{now_ms:x}", now_ms)
+        accounts = [row for row in await ledger.accounts() if row.account_id in ACCOUNTS]
+        insider = Insider(self.venue, ENDPOINTS, accounts)
+        return Simulation(
+            crowd, [listing.instrument for listing in listings], ask=_asking(insider), feed=self.feed,
+            prices=self.venue.last_prices, clock=self.clock, telemetry=self.telemetry,
+            orders_per_sec=settings.simulation_orders_per_sec, workers=settings.simulation_workers,
+        )  # fmt: skip
+
+    def _is_simulated(self, symbol: str) -> bool:
+        return symbol in (self.settings.simulation_symbols or DEMO_SYMBOLS)
+
+    @property
+    def issued(self) -> Sequence[tuple[str, str, int]]:
+        """Keys to tell the operator now: (key, secret, account)."""
+        if self.settings.loopback:
+            return DEMO_KEYS
+        return [(key.api_key, key.secret, key.account_id) for key in self._founding.issued]
+
+    async def part(self) -> None:
+        """The first half of stopping, while the sockets still work: takes nothing more, answers, says goodbye."""
+        self.venue.status["api"] = {"status": "down", "detail": "The exchange is stopping."}
+        await self.crew.stop("simulation")
+        await self.desk.drain(DRAIN_SECONDS)
+        await asyncio.gather(self.sockets.goodbye(GOODBYE_SECONDS), self.ws_api.goodbye(GOODBYE_SECONDS))
+
+    async def stop(self) -> None:
+        """The second half: ends the roles in the order in which they need each other, then the store."""
+        if hasattr(self, "control"):
+            await self.control.stop()
+            for name in ("simulation", "desk", "streams", "listing"):
+                await self.crew.stop(name)
+            self.hub.close()
+            await self.keeper.stop()
+            await self.engine.stop()
+            await self.crew.stop_all()
+        await asyncio.to_thread(self.store.close)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, told to let the exchange say goodbye before it closes the sockets."""
+
+    def __init__(self, config: uvicorn.Config, exchange: Exchange) -> None:
+        super().__init__(config)
+        self._exchange = exchange
+        self._loop = asyncio.get_running_loop()
+        self._parting: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal parts gently, the second ends at once."""
+        self._loop.call_soon_threadsafe(self._part)
+
+    def _part(self) -> None:
+        if self._parting is not None:
+            self.should_exit = self.force_exit = True
+            return
+        self._parting = self._loop.create_task(self._exchange.part())
+        self._parting.add_done_callback(self._exit)
+
+    def _exit(self, parting: asyncio.Task[None]) -> None:
+        self.should_exit = True
+
+
+def serve(settings: Settings, progress: Progress) -> int:
+    """Runs the exchange until a signal ends it; returns the exit status. Raises what ``Exchange.start`` raises."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    return _in_loop(_serve(settings, progress))
+
+
+async def _serve(settings: Settings, progress: Progress) -> int:
+    listener = _bound(settings)
+    exchange = Exchange(settings, progress)
+    progress(f"Outcry {__version__} starts on {Path(settings.data_dir).resolve()}")
+    try:
+        await exchange.start()
+        gc.collect()
+        gc.freeze()
+        server = Server(_uvicorn_config(exchange), exchange)
+        _announce(exchange, listener, progress)
+        await server.serve(sockets=[listener])
+    finally:
+        await exchange.stop()
+        listener.close()
+    progress("Stopped.")
+    return 0
+
+
+def _uvicorn_config(exchange: Exchange) -> uvicorn.Config:
+    return uvicorn.Config(
+        exchange.app,
+        http="httptools",
+        ws=StreamProtocol,
+        ws_max_size=65_536,
+        ws_per_message_deflate=False,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=60.0,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        backlog=BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=CLOSE_SECONDS,
+        h11_max_incomplete_event_size=65_536,
+    )
+
+
+def _bound(settings: Settings) -> socket.socket:
+    """A socket on the wanted address, bound before anything else is touched. Raises OutOfService."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except (OSError, OverflowError) as trouble:
+        listener.close()
+        raise OutOfService(
+            f"Port {settings.port} on {settings.host} cannot be had: {trouble}. "
+            "Choose another with --port or OUTCRY_PORT, or stop who has it."
+        ) from None
+    return listener
+
+
+def _announce(exchange: Exchange, listener: socket.socket, progress: Progress) -> None:
+    settings = exchange.settings
+    url = f"http://{settings.host}:{listener.getsockname()[1]}"
+    crowd = f"{settings.simulation_orders_per_sec:g} orders/s" if settings.simulation_enabled else "off"
+    progress(f"Ready on {url}  (status page there; reference at {url}/docs; simulation {crowd})")
+    for api_key, secret, account_id in exchange.issued:
+        progress(f"  account {account_id}: key {api_key}  secret {secret}")
+    if exchange.issued and not settings.loopback:
+        progress("  These secrets are shown this once. `outcry keys create` issues more.")
+
+
+def administer(settings: Settings, verb: str, params: Params) -> tuple[Result, bool]:
+    """Carries out an operator's verb; True when a running exchange did it. Raises Refused."""
+
+    async def ask() -> tuple[Result, bool]:
+        folder = Path(settings.data_dir)
+        try:
+            return await ask_running(folder, verb, params), True
+        except NotRunning:
+            return await _administer_at_rest(settings, verb, params), False
+
+    return _in_loop(ask())
+
+
+async def _administer_at_rest(settings: Settings, verb: str, params: Params) -> Result:
+    store = Store(_existing(settings), clock=SystemClock())
+    await asyncio.to_thread(store.open)
+    try:
+        vault = Vault(master_key(_key_path(settings), may_create=False))
+        return await Admin(store.ledger, store.journal, SystemClock(), vault.seal).run(verb, params)
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+def verify(settings: Settings, progress: Progress) -> engine_verify.Report:
+    """Proves the invariants of a data directory, whose exchange may run meanwhile."""
+
+    async def prove() -> engine_verify.Report:
+        store = Store(_existing(settings), clock=SystemClock(), read_only=True)
+        await asyncio.to_thread(store.open)
+        try:
+            return await engine_verify.verify(store.ledger, store.journal, progress)
+        finally:
+            await asyncio.to_thread(store.close)
+
+    return _in_loop(prove())
+
+
+def _asking(insider: Insider) -> Callable[[str, int, Mapping[str, str]], Coroutine[Any, Any, None]]:
+    """The crowd's way into the exchange, in its own terms of trouble."""
+
+    async def ask(method: str, account_id: int, params: Mapping[str, str]) -> None:
+        try:
+            await insider.ask(method, account_id, params)
+        except Refusal as refusal:
+            if refusal.status == 503:
+                raise OutOfService(refusal.text) from None
+            if refusal.status == 504:
+                raise OutcomeUnknown(refusal.text) from None
+            placed = isinstance(refusal.data, Mapping) and refusal.data.get("newOrderResult") == "SUCCESS"
+            if not placed:
+                raise AskRefused(refusal.code, refusal.text) from None
+
+    return ask
+
+
+def _existing(settings: Settings) -> Path:
+    path = Path(settings.data_dir) / LEDGER_FILE
+    if not path.exists():
+        raise Refused(
+            f"There is no exchange in {path.parent}. Name its directory with --data, or start one: outcry up."
+        )
+    return path
+
+
+def _key_path(settings: Settings) -> Path:
+    return Path(settings.master_key_file) if settings.master_key_file else Path(settings.data_dir) / MASTER_KEY_FILE
+
+
+def _in_loop(main: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)

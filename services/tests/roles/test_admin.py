@@ -1,0 +1,144 @@
+"""The operator's verbs on a running exchange: each does what it says, refuses in plain words, and is audited."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outcry.ports import Damaged
+from outcry.roles.admin.control import NotRunning, ask_running, socket_path
+from outcry.roles.admin.masterkey import master_key
+from outcry.roles.admin.verbs import Refused
+from tests.support.inprocess import running
+
+ORDER = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": "50000"}
+
+
+async def ask(folder: Path, verb: str, **params: Any) -> dict[str, Any]:
+    return await ask_running(folder, verb, {"actor": "tester", **params})
+
+
+async def test_a_new_account_trades_with_its_own_key(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client):
+        made = await ask(tmp_path, "accounts.create", name="desk", maker_ppm=0, taker_ppm=500)
+        await ask(tmp_path, "accounts.deposit", account=made["account"], asset="usd", amount="1000")
+        key = await ask(tmp_path, "keys.create", account=made["account"])
+        client.key, client.secret = key["key"], key["secret"]
+        status, answer = await client.signed("POST", "/api/v3/order", **ORDER)
+        assert (status, answer["status"]) == (200, "NEW")
+        status, answer = await client.signed("GET", "/api/v3/account", omitZeroBalances="true")
+        assert answer["balances"] == [{"asset": "USD", "free": "500.00000000", "locked": "500.00000000"}]
+
+
+async def test_a_deposit_with_a_reference_moves_money_once(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        for _ in range(3):
+            await ask(tmp_path, "accounts.deposit", account=1001, asset="USD", amount="7", reference="r-1")
+        rows = (await ask(tmp_path, "accounts.balances", account=1001))["rows"]
+        assert {row["asset"]: row["free"] for row in rows}["USD"] == "10000007.00000000"
+
+
+async def test_nobody_withdraws_more_than_there_is(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        with pytest.raises(Refused, match="has less than"):
+            await ask(tmp_path, "accounts.withdraw", account=1001, asset="BTC", amount="100.00000001")
+        await ask(tmp_path, "accounts.withdraw", account=1001, asset="BTC", amount="100")
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "1e3", "NaN", "0.123456789", "٣", "", "99999999999999999999"])
+async def test_an_amount_is_a_positive_decimal(tmp_path: Path, amount: str) -> None:
+    async with running(tmp_path):
+        with pytest.raises(Refused, match="is no amount"):
+            await ask(tmp_path, "accounts.deposit", account=1001, asset="USD", amount=amount)
+
+
+async def test_a_halted_market_takes_no_orders_until_it_opens(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client):
+        await ask(tmp_path, "symbols.halt", symbol="btcusd")
+        status, answer = await client.signed("POST", "/api/v3/order", **ORDER)
+        assert (status, answer) == (400, {"code": -2010, "msg": "Market is closed."})
+        await ask(tmp_path, "symbols.open", symbol="BTCUSD")
+        assert (await client.signed("POST", "/api/v3/order", **ORDER))[0] == 200
+
+
+async def test_a_new_symbol_trades_at_once(tmp_path: Path) -> None:
+    async with running(tmp_path) as (exchange, client):
+        await ask(tmp_path, "symbols.create", base="XRP", quote="USD", tick="0.0001", step="0.1")
+        await exchange.listing.refresh()
+        order = ORDER | {"symbol": "XRPUSD", "quantity": "20", "price": "0.5"}
+        assert (await client.signed("POST", "/api/v3/order", **order))[0] == 200
+
+
+async def test_a_revoked_key_stops_working(tmp_path: Path) -> None:
+    async with running(tmp_path) as (exchange, client):
+        await ask(tmp_path, "keys.revoke", key="outcry-demo-key-1")
+        exchange.gate.keys.forget("outcry-demo-key-1")
+        assert (await client.signed("GET", "/api/v3/account"))[0] == 401
+
+
+async def test_a_frozen_account_may_not_trade(tmp_path: Path) -> None:
+    async with running(tmp_path) as (exchange, client):
+        await ask(tmp_path, "accounts.freeze", account=1001)
+        exchange.gate.keys.forget("outcry-demo-key-1")
+        status, _ = await client.signed("POST", "/api/v3/order", **ORDER)
+        assert status != 200
+
+
+async def test_every_change_is_audited(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        await ask(tmp_path, "symbols.halt", symbol="BTCUSD")
+        await ask(tmp_path, "accounts.create", name="desk")
+        await ask(tmp_path, "accounts.freeze", account=1002)
+        rows = (await ask(tmp_path, "audit.list", limit=10))["rows"]
+        by_tester = [row for row in rows if row["actor"] == "tester"]
+        assert len(by_tester) == 3
+
+
+@pytest.mark.parametrize(
+    ("verb", "params", "says"),
+    [
+        ("accounts.fly", {}, "There is no verb"),
+        ("accounts.freeze", {"account": 9}, "There is no account 9"),
+        ("accounts.create", {"name": "x", "account": 1001}, "exists already"),
+        ("accounts.deposit", {"account": 1001, "asset": "EUR", "amount": "1"}, "There is no asset EUR"),
+        ("keys.create", {"account": 1001, "scopes": "root"}, "There is no scope"),
+        ("keys.create", {"account": 1001, "ed25519": "abc"}, "64 hex digits"),
+        ("keys.revoke", {"key": "none"}, "no such live key"),
+        ("symbols.halt", {"symbol": "EURUSD"}, "There is no symbol EURUSD"),
+        ("symbols.create", {"base": "BTC", "quote": "USD", "tick": "1", "step": "1"}, "listed already"),
+        ("symbols.create", {"base": "X", "quote": "USD", "tick": "0.00000001", "step": "0.1"}, "do not work"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_in_plain_words(
+    tmp_path: Path, verb: str, params: dict[str, Any], says: str
+) -> None:
+    async with running(tmp_path):
+        with pytest.raises(Refused, match=says):
+            await ask(tmp_path, verb, **params)
+
+
+async def test_the_control_socket_is_private_and_goes_with_the_exchange(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        assert socket_path(tmp_path).stat().st_mode & 0o077 == 0
+    with pytest.raises(NotRunning):
+        await ask(tmp_path, "accounts.list")
+
+
+async def test_a_long_directory_still_gets_a_socket(tmp_path: Path) -> None:
+    folder = tmp_path / ("long-" * 20)
+    async with running(folder):
+        assert (await ask(folder, "symbols.list"))["rows"]
+    assert not socket_path(folder).exists()
+
+
+def test_a_master_key_is_made_once_and_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "master.key"
+    key = master_key(path, may_create=True)
+    assert len(key) == 32 and path.stat().st_mode & 0o077 == 0
+    assert master_key(path, may_create=True) == key
+    path.write_bytes(b"short")
+    with pytest.raises(Damaged, match="has 5 bytes"):
+        master_key(path, may_create=True)
+    path.unlink()
+    with pytest.raises(Damaged, match="is missing"):
+        master_key(path, may_create=False)

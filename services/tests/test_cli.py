@@ -1,0 +1,73 @@
+"""The command line explains itself, and every error names its cause and the remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from outcry import __version__
+from outcry.cli import main
+
+
+def test_without_a_verb_it_shows_the_first_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert "outcry up" in shown and "outcry verify" in shown
+
+
+def test_it_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out == f"outcry {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "up", "verify", "replay", "accounts", "accounts deposit", "keys create", "symbols halt", "audit list"],
+)
+def test_every_verb_has_a_help_page(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words.split(), "--help"])
+    assert ended.value.code == 0
+    assert "usage: outcry" in capsys.readouterr().out
+
+
+def test_the_help_of_up_lists_every_environment_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["up", "--help"])
+    shown = capsys.readouterr().out
+    for name in ("OUTCRY_LIMITS", "SIMULATION_ENABLED", "SIMULATION_ORDERS_PER_SEC", "OUTCRY_DATA_DIR"):
+        assert name in shown
+
+
+def test_an_unknown_verb_is_a_misuse(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["trade"])
+    assert ended.value.code == 2
+    assert "trade" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["verify", "replay", "accounts list", "keys list", "symbols halt BTCUSD"])
+def test_a_directory_without_an_exchange_is_named(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words.split(), "--data", str(tmp_path / "none")]) == 1
+    said = capsys.readouterr().err
+    assert "There is no exchange in" in said and "outcry up" in said
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_wrong_environment_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OUTCRY_LIMITS", "loose")
+    assert main(["up", "--data", str(tmp_path / "new")]) == 2
+    assert "OUTCRY_LIMITS is 'loose', but must be one of binance, high, off" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_taken_port_is_told_with_the_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["up", "--data", str(tmp_path / "new"), "--port", str(port)]) == 1
+    assert f"Port {port}" in (said := capsys.readouterr().err) and "--port" in said
