@@ -11,6 +11,7 @@ from outcry.market.events import (
     OrderCanceled,
     OrderExpired,
     OrderRejected,
+    OrderReplaced,
     OrderTriggered,
     Traded,
 )
@@ -141,6 +142,8 @@ def _change(event: AnyEvent, row: OrderRow, instrument: Instrument) -> Payload |
                 "x": "CANCELED", "X": "CANCELED", "c": event.cancel_client_id or row.client_order_id,
                 "C": row.client_order_id,
             }  # fmt: skip
+        case OrderReplaced() if row.order_id == event.order_id:
+            return {"x": "CANCELED", "X": "CANCELED", "C": row.client_order_id}
         case OrderExpired(in_match=False):
             return {"x": "EXPIRED", "X": "EXPIRED", "eR": expiry_reason(row)}
         case OrderAmended():

@@ -13,7 +13,6 @@ from outcry.roles.stream.frames import text_frame
 from outcry.roles.stream.link import MAX_WAITING_BYTES, TRANSPORT, Link
 from tests.support.served import served
 
-
 MASK = b"mask"
 
 

@@ -14,6 +14,7 @@ from outcry.market.events import (
     OrderCanceled,
     OrderExpired,
     OrderRejected,
+    OrderReplaced,
     OrderTriggered,
 )
 from outcry.ports import Execution
@@ -80,6 +81,18 @@ def test_a_cancel_has_its_own_id_and_names_the_orders() -> None:
         "mine",
         False,
     )
+
+
+def test_an_order_that_made_way_for_another_is_canceled() -> None:
+    event = OrderReplaced(symbol_id=1, order_id=9, new_id=10, account=1001, left=10)
+    found = told(event, order(status=terms.CANCELED, open=0))
+    assert (found["x"], found["X"], found["i"], found["C"]) == ("CANCELED", "CANCELED", 9, "mine")
+    assert report(event, order(order_id=10)) is None
+
+
+def test_a_refused_cancel_says_nothing_about_the_order() -> None:
+    event = OrderRejected(symbol_id=1, order_id=9, account=1001, op="cancel", code=-2011, text="Unknown order sent.")
+    assert report(event, order(status=terms.FILLED, open=0)) is None
 
 
 def test_an_expiry_says_why() -> None:
