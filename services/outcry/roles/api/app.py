@@ -154,6 +154,8 @@ class Front:
             return refusal, (await self._gate.limits.weigh(client[0] if client else "", 1),)
         except Refusal as over:
             return over, over.spent
+        except OutOfService:
+            return refusal, ()
 
     async def _elsewhere(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         method, path = scope["method"], scope["path"]

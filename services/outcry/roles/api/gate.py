@@ -79,7 +79,7 @@ class Gate:
     async def _ws(self, endpoint: Endpoint, params: Mapping[str, Any], session: Session) -> Call:
         try:
             sent = plain(params)
-            credential, until_us = await self._ws_caller(endpoint, params, session)
+            credential, until_us = await self._ws_caller(endpoint, params, sent, session)
             call = self._call(endpoint, sent, credential)
             call.idempotency_key = _idempotency_key(endpoint, sent.get("idempotencyKey", ""))
         except Refusal as refusal:
@@ -106,11 +106,10 @@ class Gate:
         return credential, until_us
 
     async def _ws_caller(
-        self, endpoint: Endpoint, params: Mapping[str, Any], session: Session
+        self, endpoint: Endpoint, params: Mapping[str, Any], sent: Mapping[str, Any], session: Session
     ) -> tuple[Credential | None, int]:
         if endpoint.security == PUBLIC:
             return None, 0
-        sent = plain(params)
         if "apiKey" not in sent and session.key is not None:
             return await self._logged_on(endpoint, sent, session)
         api_key = sent.get("apiKey")

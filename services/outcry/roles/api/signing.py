@@ -26,6 +26,7 @@ HMAC: Final = "HMAC"
 ED25519: Final = "ED25519"
 
 _TIMESTAMP = re.compile(r"[0-9]{1,20}", re.ASCII)
+_UNQUOTED = re.compile(r"[A-Za-z0-9_.~&=-]*", re.ASCII)
 _WINDOW = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,20}))?", re.ASCII)
 
 
@@ -48,9 +49,11 @@ def without_signature(raw: bytes) -> bytes:
 def ws_payloads(params: Mapping[str, Any]) -> tuple[bytes, bytes]:
     """The signed bytes of a WebSocket request, sorted by name: as it stands, and percent-encoded."""
     pairs = [(name, _signed_text(params[name])) for name in sorted(params) if name != "signature"]
-    bare = "&".join([f"{name}={text}" for name, text in pairs])
-    encoded = "&".join([f"{quote_plus(name)}={quote_plus(text)}" for name, text in pairs])
-    return bare.encode("utf-8", "replace"), encoded.encode()
+    text = "&".join([f"{name}={value}" for name, value in pairs])
+    bare = text.encode("utf-8", "replace")
+    if _UNQUOTED.fullmatch(text) and text.count("=") == len(pairs) == text.count("&") + 1:
+        return bare, bare
+    return bare, "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs]).encode()
 
 
 def matches(kind: str, secret: bytes, payload: bytes, signature: str) -> bool:
@@ -102,6 +105,10 @@ def _ed25519_matches(public_key: bytes, payload: bytes, signature: str) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _quoted(text: str) -> str:
+    return quote_plus(text, errors="replace")
 
 
 def _signed_text(value: Any) -> str:

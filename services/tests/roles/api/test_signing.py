@@ -72,6 +72,16 @@ def test_the_percent_encoded_socket_form_is_known_too() -> None:
     assert encoded == b"newClientOrderId=a+b%2Fc&returnRateLimits=false&symbol=%EF%BC%91"
 
 
+def test_a_joining_sign_within_a_value_is_encoded() -> None:
+    assert ws_payloads({"a": "1&b=2"}) == (b"a=1&b=2", b"a=1%26b%3D2")
+    assert ws_payloads({"a": "1", "b": "2"}) == (b"a=1&b=2", b"a=1&b=2")
+
+
+@given(st.dictionaries(st.text(), st.text(alphabet=st.characters(categories=["Cs", "L"])) | st.none() | st.integers()))
+def test_no_message_breaks_the_making_of_its_payload(params: dict[str, object]) -> None:
+    assert len(ws_payloads(params)) == 2
+
+
 def test_the_ed25519_example_of_the_reference_verifies() -> None:
     private = load_pem_private_key(LOGON_KEY, None)
     assert isinstance(private, Ed25519PrivateKey)
