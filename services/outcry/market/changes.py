@@ -8,6 +8,7 @@ from outcry.market.closing import (
     cancel,
     close,
     detach,
+    has_exact_need,
     move_hold,
     need_now,
     release,
@@ -77,8 +78,6 @@ def cancel_all(market: Market, command: CancelAll) -> None:
         if order is not None:
             found = True
             cancel(market, order, command.cancel_client_id)
-        elif order_id in market.touched:
-            found = True  # it left with the other leg of its list, or just before
     if not found:
         refuse(market, "cancel", (0, command.account), UNKNOWN)
 
@@ -130,8 +129,7 @@ def _swap(market: Market, old: Order, new: Order, cancel_client_id: str) -> None
         )
     )
     entry.accept(market, new)
-    # A bound instead of a need (a market buy) takes all there is; what it does not spend comes back at its end.
-    wanted = spare if need == new.held else max(0, need - new.held)
+    wanted = max(0, need - new.held) if has_exact_need(new) else spare
     move_hold(market, old, new, min(spare, wanted))
     release(market, old, 0)
     entry.start(market, new)
@@ -153,20 +151,12 @@ def amend(market: Market, command: AmendOrder) -> None:
     other = order.oco.sibling(order) if order.oco is not None else None
     lots = order.qty - command.qty
     holder = order if other is None or order.held else other
-    need = _need_after(market, order, lots, holder)
+    # Needs are proportional to the lots open, so a hold stays exact, or as good a bound as it was.
+    need = -(-holder.held * (order.left - lots) // order.left)
     _reduce(market, order, lots, command.new_client_id)
     if other is not None:
-        need = max(need, _need_after(market, other, lots, holder))
         _reduce(market, other, lots, "")
     release(market, holder, need)
-
-
-def _need_after(market: Market, order: Order, lots: int, holder: Order) -> int:
-    """What ``order`` needs of the hold on ``holder`` once it is ``lots`` smaller; a bound shrinks in proportion."""
-    need = need_now(market, order)
-    if need == order.held == holder.held or (order is not holder and not need):
-        return -(-holder.held * (order.left - lots) // order.left)
-    return need * (order.left - lots) // order.left
 
 
 def _reduce(market: Market, order: Order, lots: int, new_client_id: str) -> None:

@@ -26,11 +26,16 @@ def is_priced(kind: int) -> bool:
     return kind in PRICED_TYPES
 
 
+def has_exact_need(order: Order) -> bool:
+    """Whether its terms say what the order can spend; a buy without a price and quoteOrderQty have a bound instead."""
+    return order.placed.type in PRICED_TYPES if order.side == BUY else order.qty > 0
+
+
 def need_now(market: Market, order: Order) -> int:
     """What an open order still needs of its hold, minor units; all of it where a bound stands for a price."""
     if order.side != BUY:
         return order.left * market.lot_size if order.qty else order.held
-    if is_priced(order.placed.type):
+    if order.placed.type in PRICED_TYPES:
         return order.price * order.left * market.quote_unit
     return order.held
 

@@ -218,19 +218,27 @@ def _trade(market: Market, order: Order) -> None:
 
 
 def run_stops(market: Market, max_entries: int) -> None:
-    """Lets the stops that trades have reached enter the book, oldest first, and those that they reach in turn."""
+    """Lets the stops that trades have reached enter the book, oldest first, and those that they reach in turn.
+
+    Each may make all the fills of a command, but once a command's worth of fills is made the others wait.
+    """
+    max_fills = market.register.max_fills
+    fills = max_fills - market.work_left
     while True:
         if market.prints:
             _trip(market)
-        if not market.pending or not max_entries or not market.work_left:
+        if not market.pending or not max_entries or fills >= max_fills:
             return
         order = market.pending.popleft()
         if not order.is_open():
             continue
         max_entries -= 1
         order.stage = WORKING
+        order.updated_ms = market.now_ms
         market.touched[order.order_id] = order
+        market.work_left = max_fills
         work(market, order)
+        fills += max_fills - market.work_left
 
 
 def _trip(market: Market) -> None:
