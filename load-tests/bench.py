@@ -23,16 +23,24 @@ MEMORY_ORDERS = int(os.environ.get("BENCH_MEMORY_ORDERS", "1000000"))
 
 def output(*command: str | Path, **environment: str) -> list[Any]:
     """Runs a script of this folder and parses the JSON lines that it prints."""
-    done = subprocess.run([str(part) for part in command], cwd=ROOT / "load-tests", env={**os.environ, **environment},
-                          stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT / "load-tests",
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def core() -> dict[str, float]:
     """Median messages/s of each core over the same flow, all contenders in turn in every round."""
     contenders: list[tuple[str, Path, str]] = [
-        ("outcry, compiled", COMPILED, "outcry"), ("outcry, interpreted", INTERPRETED, "outcry"),
-        ("akhil4n-orderbook", PACKAGES, "akhil4n-orderbook"), ("pyorderbook", PACKAGES, "pyorderbook"),
+        ("outcry, compiled", COMPILED, "outcry"),
+        ("outcry, interpreted", INTERPRETED, "outcry"),
+        ("akhil4n-orderbook", PACKAGES, "akhil4n-orderbook"),
+        ("pyorderbook", PACKAGES, "pyorderbook"),
         ("fastlob", PACKAGES, "fastlob"),
     ]
     seen: dict[str, list[float]] = {name: [] for name, _, _ in contenders}
@@ -61,14 +69,18 @@ def report_order_path(title: str, figures: list[Any]) -> None:
     """Prints one line a way of entry."""
     print(f"\nOrder path, {title}: signed request to committed answer, client included")
     for way in figures:
-        print("  {name:16}{orders_per_second:8,} orders/s   p50 {p50_ms:7.2f}  p95 {p95_ms:7.2f}  p99 {p99_ms:7.2f} ms a request"
-              "   {errors} errors".format(**way))
+        print(
+            "  {name:16}{orders_per_second:8,} orders/s   p50 {p50_ms:7.2f}  p95 {p95_ms:7.2f}  p99 {p99_ms:7.2f} ms a request"
+            "   {errors} errors".format(**way)
+        )
 
 
 def memory() -> list[Any]:
     """Resident memory at 21 points over MEMORY_ORDERS orders."""
     with tempfile.TemporaryDirectory() as folder, running_exchange(Path(folder)) as exchange:
-        samples: list[Any] = output(INTERPRETED, "memory.py", exchange.url, str(exchange.process.pid), str(MEMORY_ORDERS))[0]
+        samples: list[Any] = output(
+            INTERPRETED, "memory.py", exchange.url, str(exchange.process.pid), str(MEMORY_ORDERS)
+        )[0]
         return samples
 
 

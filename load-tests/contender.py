@@ -23,8 +23,18 @@ def outcry_pit() -> Apply:
     from outcry.market.pit import Pit
 
     pit = Pit()
-    terms = Instrument(symbol_id=1, symbol="BTCUSD", partition=0, base="BTC", quote="USD", base_asset=1, quote_asset=2,
-                       tick_size=1_000_000, lot_size=1_000, max_orders=1 << 30)
+    terms = Instrument(
+        symbol_id=1,
+        symbol="BTCUSD",
+        partition=0,
+        base="BTC",
+        quote="USD",
+        base_asset=1,
+        quote_asset=2,
+        tick_size=1_000_000,
+        lot_size=1_000,
+        max_orders=1 << 30,
+    )
     pit.apply(SetInstrument(command_id=0, symbol_id=1, instrument=terms), 1)
 
     def apply(messages: Sequence[Message]) -> int:
@@ -33,12 +43,27 @@ def outcry_pit() -> Apply:
             command: PlaceOrder | CancelOrder
             if kind == ADD:
                 command = PlaceOrder(
-                    command_id=order_id, symbol_id=1, order_id=order_id, account=order_id & 1023, client_order_id="", side=side,
-                    type=1, qty=qty, price=price, held=price * qty * 10 if side > 0 else qty * 1000, maker_ppm=1000, taker_ppm=1000,
+                    command_id=order_id,
+                    symbol_id=1,
+                    order_id=order_id,
+                    account=order_id & 1023,
+                    client_order_id="",
+                    side=side,
+                    type=1,
+                    qty=qty,
+                    price=price,
+                    held=price * qty * 10 if side > 0 else qty * 1000,
+                    maker_ppm=1000,
+                    taker_ppm=1000,
                 )
             else:
-                command = CancelOrder(command_id=order_id, symbol_id=1, account=order_id & 1023, order_id=order_id,
-                                      target_valid_until_ms=0)
+                command = CancelOrder(
+                    command_id=order_id,
+                    symbol_id=1,
+                    account=order_id & 1023,
+                    order_id=order_id,
+                    target_valid_until_ms=0,
+                )
             for event in pit.apply(command, 1):
                 if type(event) is Traded:
                     trades += 1
@@ -118,7 +143,10 @@ def fastlob() -> Apply:
 
 
 CONTENDERS: dict[str, Callable[[], Apply]] = {
-    "outcry": outcry_pit, "akhil4n-orderbook": akhil4n_orderbook, "pyorderbook": pyorderbook, "fastlob": fastlob,
+    "outcry": outcry_pit,
+    "akhil4n-orderbook": akhil4n_orderbook,
+    "pyorderbook": pyorderbook,
+    "fastlob": fastlob,
 }
 
 

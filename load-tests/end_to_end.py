@@ -40,8 +40,15 @@ class Tally:
         def at(share: float) -> float:
             return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 2) if ordered else 0.0
 
-        return {"name": self.name, "orders_per_second": round(self.orders / self.seconds), "orders": self.orders,
-                "errors": self.errors, "p50_ms": at(0.5), "p95_ms": at(0.95), "p99_ms": at(0.99)}
+        return {
+            "name": self.name,
+            "orders_per_second": round(self.orders / self.seconds),
+            "orders": self.orders,
+            "errors": self.errors,
+            "p50_ms": at(0.5),
+            "p95_ms": at(0.95),
+            "p99_ms": at(0.99),
+        }
 
 
 class Trader:
@@ -58,12 +65,20 @@ class Trader:
         self._sent += 1
         symbol, (middle, size) = self._dice.choice(list(SYMBOLS.items()))
         offset = self._dice.randint(0, 20) / 10_000 * (1 if buys else -1)
-        return {"symbol": symbol, "side": "BUY" if buys else "SELL", "type": "LIMIT", "timeInForce": "GTC",
-                "quantity": f"{size * self._dice.randint(1, 9):.5f}".rstrip("0").rstrip("."),
-                "price": f"{middle * (1 + offset):.4f}"[:-2], "newOrderRespType": "ACK"}
+        return {
+            "symbol": symbol,
+            "side": "BUY" if buys else "SELL",
+            "type": "LIMIT",
+            "timeInForce": "GTC",
+            "quantity": f"{size * self._dice.randint(1, 9):.5f}".rstrip("0").rstrip("."),
+            "price": f"{middle * (1 + offset):.4f}"[:-2],
+            "newOrderRespType": "ACK",
+        }
 
 
-async def measure(name: str, seconds: float, workers: list[Callable[[Tally, float], Awaitable[None]]]) -> dict[str, Any]:
+async def measure(
+    name: str, seconds: float, workers: list[Callable[[Tally, float], Awaitable[None]]]
+) -> dict[str, Any]:
     """Runs all workers until the time is over."""
     tally = Tally(name)
     start = time.perf_counter()
@@ -111,11 +126,25 @@ def socket_worker(port: int, number: int) -> Callable[[Tally, float], Awaitable[
     signer, trader = Signer(key, secret, port), Trader(number)
 
     async def work(tally: Tally, until: float) -> None:
-        async with websockets.connect(f"ws://127.0.0.1:{port}/ws-api/v3?returnRateLimits=false", compression=None) as socket:
+        async with websockets.connect(
+            f"ws://127.0.0.1:{port}/ws-api/v3?returnRateLimits=false", compression=None
+        ) as socket:
             now = int(time.time() * 1000)
             signed = f"apiKey={key}&recvWindow=60000&timestamp={now}"
-            await socket.send(json.dumps({"id": 0, "method": "session.logon", "params": {
-                "apiKey": key, "recvWindow": 60000, "timestamp": now, "signature": signer.signature(signed.encode())}}))
+            await socket.send(
+                json.dumps(
+                    {
+                        "id": 0,
+                        "method": "session.logon",
+                        "params": {
+                            "apiKey": key,
+                            "recvWindow": 60000,
+                            "timestamp": now,
+                            "signature": signer.signature(signed.encode()),
+                        },
+                    }
+                )
+            )
             assert json.loads(await socket.recv())["status"] == 200
             await pipeline(socket, tally, until, trader)
 

@@ -55,5 +55,7 @@ class Signer:
         """POST /v1/orders:batch; the signature covers query and body."""
         query = f"timestamp={time.time_ns() // 1_000_000}&recvWindow=60000"
         path = f"/v1/orders:batch?{query}&signature={self.signature(query.encode() + body)}"
-        head = f"POST {path} HTTP/1.1\r\n{self._head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"POST {path} HTTP/1.1\r\n{self._head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         return head.encode() + body

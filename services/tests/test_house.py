@@ -47,8 +47,14 @@ def test_types_are_strict() -> None:
 
 def test_imports_point_inwards() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False,
-                          env={"PYTHONPATH": str(ROOT / "services"), "PATH": str(linter.parent)})
+    done = subprocess.run(
+        [linter, "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(ROOT / "services"), "PATH": str(linter.parent)},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -82,8 +88,11 @@ def test_functions_take_few_positional_parameters() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [str(path.relative_to(ROOT)) for path in ALL_PYTHON
-              if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in ALL_PYTHON
+        if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))
+    ]
     assert silent == []
 
 

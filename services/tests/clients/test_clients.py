@@ -48,49 +48,118 @@ def findings(client: str, script: str, exchange: Exchange) -> dict[str, Any]:
 
 def test_ccxt_trades_over_rest(exchange: Exchange) -> None:
     assert findings("ccxt", "ccxt_rest.py", exchange) == {
-        "markets": 8, "market_type": "spot", "tick": 0.01, "ticker_has_bid_and_ask": True, "spread_positive": True,
-        "resting_status": "open", "fetched_price": True, "is_open": True, "held_usd": True, "edited_amount": 0.02,
-        "edit_replaced_it": True, "canceled_status": "canceled", "after_cancel_status": "canceled",
-        "bought_status": "closed", "bought_filled": 0.005, "bought_fee_asset": "BTC", "spent_at_most": True,
-        "sold_status": "closed", "mine_has_fill": True, "stop_type": "stop_loss_limit", "cleared": 1, "candles": 200,
-        "public_trades": 20, "closed_orders": True, "tickers": 8, "trading_fee": 0.001, "clock_difference_ms": True,
-        "too_big": "InsufficientFunds", "unknown_order": "OrderNotFound",
-        "post_only_crossing": "OrderImmediatelyFillable", "bad_key": "AuthenticationError",
+        "markets": 8,
+        "market_type": "spot",
+        "tick": 0.01,
+        "ticker_has_bid_and_ask": True,
+        "spread_positive": True,
+        "resting_status": "open",
+        "fetched_price": True,
+        "is_open": True,
+        "held_usd": True,
+        "edited_amount": 0.02,
+        "edit_replaced_it": True,
+        "canceled_status": "canceled",
+        "after_cancel_status": "canceled",
+        "bought_status": "closed",
+        "bought_filled": 0.005,
+        "bought_fee_asset": "BTC",
+        "spent_at_most": True,
+        "sold_status": "closed",
+        "mine_has_fill": True,
+        "stop_type": "stop_loss_limit",
+        "cleared": 1,
+        "candles": 200,
+        "public_trades": 20,
+        "closed_orders": True,
+        "tickers": 8,
+        "trading_fee": 0.001,
+        "clock_difference_ms": True,
+        "too_big": "InsufficientFunds",
+        "unknown_order": "OrderNotFound",
+        "post_only_crossing": "OrderImmediatelyFillable",
+        "bad_key": "AuthenticationError",
     }
 
 
 def test_ccxt_pro_watches_and_trades_over_sockets(exchange: Exchange) -> None:
     assert findings("ccxt", "ccxt_pro.py", exchange) == {
-        "book_sides": True, "book_not_crossed": True, "trades": True, "ticker_last": True, "candles": True,
-        "best_bid_ask": True, "ws_order_status": "closed", "watched_order": True, "watched_balance": True,
+        "book_sides": True,
+        "book_not_crossed": True,
+        "trades": True,
+        "ticker_last": True,
+        "candles": True,
+        "best_bid_ask": True,
+        "ws_order_status": "closed",
+        "watched_order": True,
+        "watched_balance": True,
         "ws_cancel_status": "canceled",
     }
 
 
 def test_python_binance_trades_and_watches(exchange: Exchange) -> None:
     assert findings("python-binance", "python_binance.py", exchange) == {
-        "symbols": 8, "tested": True, "resting_status": "NEW", "canceled_status": "CANCELED",
-        "bought_status": "FILLED", "fills": True, "oco_orders": 2, "account_can_trade": True, "klines": 50,
-        "my_trades": True, "all_orders": True, "unknown_symbol": -1121, "too_precise": -1111, "unknown_cancel": -2011,
-        "trade_event": "trade", "combined": True, "user_event": "executionReport", "async_status": "FILLED",
-        "ws_canceled": "CANCELED", "depth_cache": True,
+        "symbols": 8,
+        "tested": True,
+        "resting_status": "NEW",
+        "canceled_status": "CANCELED",
+        "bought_status": "FILLED",
+        "fills": True,
+        "oco_orders": 2,
+        "account_can_trade": True,
+        "klines": 50,
+        "my_trades": True,
+        "all_orders": True,
+        "unknown_symbol": -1121,
+        "too_precise": -1111,
+        "unknown_cancel": -2011,
+        "trade_event": "trade",
+        "combined": True,
+        "user_event": "executionReport",
+        "async_status": "FILLED",
+        "ws_canceled": "CANCELED",
+        "depth_cache": True,
     }
 
 
 def freqtrade_settings(url: str, folder: Path) -> Path:
     """A live (not dry) configuration that trades two pairs of this exchange."""
-    api = {"public": "/api/v3", "private": "/api/v3", "sapi": "/sapi/v1", "fapiPublic": "/fapi/v1", "dapiPublic": "/dapi/v1"}
+    api = {
+        "public": "/api/v3",
+        "private": "/api/v3",
+        "sapi": "/sapi/v1",
+        "fapiPublic": "/fapi/v1",
+        "dapiPublic": "/dapi/v1",
+    }
     sockets = url.replace("http", "ws", 1)
-    ccxt_settings = {"urls": {"api": {name: url + path for name, path in api.items()} | {
-        "ws": {"spot": sockets + "/ws", "ws-api": {"spot": sockets + "/ws-api/v3"}}}}}
+    ccxt_settings = {
+        "urls": {
+            "api": {name: url + path for name, path in api.items()}
+            | {"ws": {"spot": sockets + "/ws", "ws-api": {"spot": sockets + "/ws-api/v3"}}}
+        }
+    }
     settings = {
-        "dry_run": False, "stake_currency": "USD", "stake_amount": 500, "max_open_trades": 2, "trading_mode": "spot",
-        "timeframe": "1m", "bot_name": "outcry-test", "initial_state": "running", "cancel_open_orders_on_exit": True,
-        "exchange": {"name": "binance", "key": KEY, "secret": SECRET, "pair_whitelist": ["BTC/USD", "ETH/USD"],
-                     "ccxt_config": ccxt_settings, "ccxt_async_config": ccxt_settings},
+        "dry_run": False,
+        "stake_currency": "USD",
+        "stake_amount": 500,
+        "max_open_trades": 2,
+        "trading_mode": "spot",
+        "timeframe": "1m",
+        "bot_name": "outcry-test",
+        "initial_state": "running",
+        "cancel_open_orders_on_exit": True,
+        "exchange": {
+            "name": "binance",
+            "key": KEY,
+            "secret": SECRET,
+            "pair_whitelist": ["BTC/USD", "ETH/USD"],
+            "ccxt_config": ccxt_settings,
+            "ccxt_async_config": ccxt_settings,
+        },
         "entry_pricing": {"price_side": "other", "use_order_book": True, "order_book_top": 1},
         "exit_pricing": {"price_side": "other", "use_order_book": True, "order_book_top": 1},
-        "pairlists": [{"method": "StaticPairList"}], "internals": {"process_throttle_secs": 2},
+        "pairlists": [{"method": "StaticPairList"}],
+        "internals": {"process_throttle_secs": 2},
         "db_url": f"sqlite:///{folder}/trades.sqlite",
     }
     path = folder / "config.json"
@@ -111,8 +180,20 @@ def closed_trades(database: Path) -> int:
 def test_freqtrade_runs_a_whole_trade(exchange: Exchange, tmp_path: Path) -> None:
     python = python_of("freqtrade")
     config = freqtrade_settings(exchange.url, tmp_path)
-    command = [str(python), "-m", "freqtrade", "trade", "--config", str(config), "--strategy", "AlwaysIn",
-               "--strategy-path", str(BOTS), "--userdir", str(tmp_path)]
+    command = [
+        str(python),
+        "-m",
+        "freqtrade",
+        "trade",
+        "--config",
+        str(config),
+        "--strategy",
+        "AlwaysIn",
+        "--strategy-path",
+        str(BOTS),
+        "--userdir",
+        str(tmp_path),
+    ]
     log = tmp_path / "freqtrade.log"
     with log.open("w") as out:
         bot = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=tmp_path)

@@ -8,7 +8,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -26,13 +25,63 @@ KEY, SECRET = "outcry-demo-key-1", b"outcry-demo-secret-1"
 BURST = 40  # requests per hypothesis example
 EXAMPLES = 2500 if LONG else 250
 
-NASTY = ["", "NaN", "1e3", "-1", "+1", "0", "0.0", "1.", ".5", "9" * 30, "1.123456789", "٣", "１", "null", "true", "[]", "{}",
-         "BTCUSD", "btcusd", "NOPE", '["BTCUSD"]', '["BTCUSD","BTCUSD"]', "BUY", "LIMIT", "GTC", "a" * 37, "a b", "é", "\x00", "%",
-         "' OR 1=1", "18446744073709551616", "-9223372036854775809", "0x10", "1_000", " 1", "1 ", "\n", "1,5", "Infinity"]
-GOOD = {"symbol": ["BTCUSD", "ETHUSD"], "side": ["BUY", "SELL"], "type": ["LIMIT", "MARKET", "STOP_LOSS_LIMIT", "LIMIT_MAKER"],
-        "timeInForce": ["GTC", "IOC", "FOK"], "quantity": ["0.001", "0.01", "1"], "price": ["20000", "1000.00", "90000"],
-        "stopPrice": ["15000", "30000"], "interval": ["1m", "1h", "1s", "1M"], "limit": ["1", "5", "1000"], "orderId": ["1", "2"],
-        "cancelReplaceMode": ["STOP_ON_FAILURE", "ALLOW_FAILURE"], "cancelOrderId": ["1"], "newOrderRespType": ["FULL", "ACK"]}
+NASTY = [
+    "",
+    "NaN",
+    "1e3",
+    "-1",
+    "+1",
+    "0",
+    "0.0",
+    "1.",
+    ".5",
+    "9" * 30,
+    "1.123456789",
+    "٣",
+    "１",
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "BTCUSD",
+    "btcusd",
+    "NOPE",
+    '["BTCUSD"]',
+    '["BTCUSD","BTCUSD"]',
+    "BUY",
+    "LIMIT",
+    "GTC",
+    "a" * 37,
+    "a b",
+    "é",
+    "\x00",
+    "%",
+    "' OR 1=1",
+    "18446744073709551616",
+    "-9223372036854775809",
+    "0x10",
+    "1_000",
+    " 1",
+    "1 ",
+    "\n",
+    "1,5",
+    "Infinity",
+]
+GOOD = {
+    "symbol": ["BTCUSD", "ETHUSD"],
+    "side": ["BUY", "SELL"],
+    "type": ["LIMIT", "MARKET", "STOP_LOSS_LIMIT", "LIMIT_MAKER"],
+    "timeInForce": ["GTC", "IOC", "FOK"],
+    "quantity": ["0.001", "0.01", "1"],
+    "price": ["20000", "1000.00", "90000"],
+    "stopPrice": ["15000", "30000"],
+    "interval": ["1m", "1h", "1s", "1M"],
+    "limit": ["1", "5", "1000"],
+    "orderId": ["1", "2"],
+    "cancelReplaceMode": ["STOP_ON_FAILURE", "ALLOW_FAILURE"],
+    "cancelOrderId": ["1"],
+    "newOrderRespType": ["FULL", "ACK"],
+}
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -109,8 +158,17 @@ def test_signed_requests_of_every_endpoint_never_end_in_a_5xx(exchange: Exchange
 
 
 JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20) | st.sampled_from(NASTY),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*GOOD, "orders", "x"]), inner, max_size=6), max_leaves=12)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20)
+    | st.sampled_from(NASTY),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*GOOD, "orders", "x"]), inner, max_size=6)
+    ),
+    max_leaves=12,
+)
 
 
 def test_bodies_of_every_kind_never_end_in_a_5xx(exchange: Exchange) -> None:
@@ -118,10 +176,17 @@ def test_bodies_of_every_kind_never_end_in_a_5xx(exchange: Exchange) -> None:
     writes = [endpoint for endpoint in ENDPOINTS if endpoint.method != "GET"]
 
     @settings(max_examples=EXAMPLES * 4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not LONG)
-    @given(st.sampled_from(writes), st.one_of(JSON_VALUES.map(lambda v: json.dumps(v).encode()), st.binary(max_size=200)),
-           st.sampled_from(["application/json", "application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "", "x"]))
+    @given(
+        st.sampled_from(writes),
+        st.one_of(JSON_VALUES.map(lambda v: json.dumps(v).encode()), st.binary(max_size=200)),
+        st.sampled_from(
+            ["application/json", "application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "", "x"]
+        ),
+    )
     def send(endpoint: Endpoint, body: bytes, kind: str) -> None:
-        status, answer = line.ask(endpoint.method, f"{endpoint.path}?{signed('', body)}", body, **{"Content-Type": kind})
+        status, answer = line.ask(
+            endpoint.method, f"{endpoint.path}?{signed('', body)}", body, **{"Content-Type": kind}
+        )
         check_shape(endpoint.path, status, answer)
 
     send()
@@ -134,8 +199,12 @@ def test_oversized_and_misdirected_requests_get_the_error_of_their_path(exchange
         assert status == 413
         check_shape(path, status, body)
     for method, path, expected in [
-        ("GET", "/api/v3/nope", 404), ("GET", "/v1/nope", 404), ("PATCH", "/api/v3/order", 405), ("PATCH", "/v1/orders:batch", 405),
-        ("GET", "/api/v3/depth?symbol=" + "A" * 9000, 414), ("GET", "/v1/symbols?x=" + "A" * 9000, 414),
+        ("GET", "/api/v3/nope", 404),
+        ("GET", "/v1/nope", 404),
+        ("PATCH", "/api/v3/order", 405),
+        ("PATCH", "/v1/orders:batch", 405),
+        ("GET", "/api/v3/depth?symbol=" + "A" * 9000, 414),
+        ("GET", "/v1/symbols?x=" + "A" * 9000, 414),
     ]:
         status, body = line.ask(method, path)
         assert status == expected, (method, path[:40], status)
@@ -148,7 +217,13 @@ def test_the_published_schema_is_true_for_generated_requests(exchange: Exchange)
     for result in schema.get_all_operations():
         operation = result.ok()
 
-        @settings(max_examples=200 if LONG else 25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not LONG, database=None)
+        @settings(
+            max_examples=200 if LONG else 25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            derandomize=not LONG,
+            database=None,
+        )
         @given(operation.as_strategy())
         def send(case: schemathesis.Case) -> None:
             nonlocal sent

@@ -49,10 +49,14 @@ class History:
 def random_order(dice: random.Random) -> dict[str, Any]:
     symbol, middle = dice.choice(list(SYMBOLS.items()))
     order = {
-        "symbol": symbol, "side": dice.choice(["BUY", "SELL"]), "type": "LIMIT", "timeInForce": dice.choice(["GTC", "GTC", "IOC"]),
+        "symbol": symbol,
+        "side": dice.choice(["BUY", "SELL"]),
+        "type": "LIMIT",
+        "timeInForce": dice.choice(["GTC", "GTC", "IOC"]),
         "quantity": f"{dice.randint(1, 40) / 1000:.3f}" if symbol == "BTCUSD" else f"{dice.randint(1, 40) / 10:.1f}",
         "price": f"{middle * (1 + dice.randint(-20, 20) / 1000):.2f}",
-        "newClientOrderId": f"k{next(names)}", "newOrderRespType": "FULL",
+        "newClientOrderId": f"k{next(names)}",
+        "newOrderRespType": "FULL",
     }
     if dice.random() < 0.1:
         order.pop("price"), order.pop("timeInForce")
@@ -64,8 +68,9 @@ async def trade(client: SignedClient, owner: int, history: History, dice: random
     """Places, and now and then cancels, until the exchange dies under it."""
     while True:
         if dice.random() < 0.25 and (target := resting(history, owner, dice)):
-            status, answer = await client.ask("DELETE", "/api/v3/order", {
-                "symbol": target.params["symbol"], "origClientOrderId": target.name})
+            status, answer = await client.ask(
+                "DELETE", "/api/v3/order", {"symbol": target.params["symbol"], "origClientOrderId": target.name}
+            )
             if status == 200:
                 target.answer = answer
                 history.canceled.append(target)
@@ -87,7 +92,9 @@ async def load_until_killed(exchange: Exchange, history: History, seed: int) -> 
     dice = random.Random(seed)
     async with aiohttp.ClientSession() as session:
         clients = [SignedClient(session, exchange.url, *KEYS[n % 2]) for n in range(WORKERS)]
-        workers = [asyncio.create_task(trade(c, n % 2, history, random.Random(seed * 100 + n))) for n, c in enumerate(clients)]
+        workers = [
+            asyncio.create_task(trade(c, n % 2, history, random.Random(seed * 100 + n))) for n, c in enumerate(clients)
+        ]
         await asyncio.sleep(0.2 + dice.random() * 1.0)
         exchange.kill()
         results = await asyncio.gather(*workers, return_exceptions=True)
@@ -125,8 +132,9 @@ async def settle(client: SignedClient, sent: Sent) -> None:
 
 async def check_standing(client: SignedClient, sent: Sent) -> None:
     assert sent.answer is not None
-    status, now = await client.ask("GET", "/api/v3/order", {
-        "symbol": sent.params["symbol"], "orderId": sent.answer["orderId"]})
+    status, now = await client.ask(
+        "GET", "/api/v3/order", {"symbol": sent.params["symbol"], "orderId": sent.answer["orderId"]}
+    )
     assert status == 200, (sent, now)
     told = sent.answer
     assert now["clientOrderId"] == sent.name
@@ -174,8 +182,13 @@ async def trade_ids(session: aiohttp.ClientSession, url: str, symbol: str) -> li
 
 
 def verify(folder: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "outcry", "verify", "--data", str(folder)],
-                          capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "outcry", "verify", "--data", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -195,5 +208,7 @@ async def test_an_exchange_killed_under_load_loses_and_doubles_nothing(tmp_path:
             exchange.kill()
         verify(tmp_path)
     acknowledged = sum(1 for sent in history.orders if sent.answer and "orderId" in sent.answer)
-    print(f"{KILLS * 2} SIGKILLs, {len(history.orders)} orders sent, {acknowledged} acknowledged, {len(history.canceled)} canceled")
+    print(
+        f"{KILLS * 2} SIGKILLs, {len(history.orders)} orders sent, {acknowledged} acknowledged, {len(history.canceled)} canceled"
+    )
     assert acknowledged > KILLS * 20

@@ -20,13 +20,26 @@ SMALL_DISK_BYTES = 24 << 20
 
 def outcry(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(SERVICES), "SIMULATION_ENABLED": "false"}
-    return subprocess.run([sys.executable, "-m", "outcry", *words], env=environment, capture_output=True, text=True,
-                          timeout=120, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "outcry", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def order(number: int, price: str = "15000.00") -> dict[str, object]:
-    return {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001", "price": price,
-            "newClientOrderId": f"t{number}"}
+    return {
+        "symbol": "BTCUSD",
+        "side": "BUY",
+        "type": "LIMIT",
+        "timeInForce": "GTC",
+        "quantity": "0.001",
+        "price": price,
+        "newClientOrderId": f"t{number}",
+    }
 
 
 async def place(exchange: Exchange, numbers: range) -> list[int]:
@@ -106,7 +119,9 @@ async def test_a_full_disk_refuses_orders_and_keeps_the_acknowledged_ones(small_
     try:
         for number in range(10, 400):
             async with aiohttp.ClientSession() as session:
-                status, answer = await SignedClient(session, exchange.url, *KEY).ask("POST", "/api/v3/order", order(number))
+                status, answer = await SignedClient(session, exchange.url, *KEY).ask(
+                    "POST", "/api/v3/order", order(number)
+                )
             if status != 200:
                 assert (status, answer["code"]) in {(503, -1008), (504, -1007)}
                 break

@@ -58,8 +58,13 @@ def start_exchange(folder: Path, *, simulation: bool = False, python: Path | Non
     """
     port = free_port()
     own_code = {} if python else {"PYTHONPATH": str(SERVICES)}
-    environment = {**os.environ, **own_code, "OUTCRY_LIMITS": "off",
-                   "SIMULATION_ENABLED": str(simulation).lower(), **settings}
+    environment = {
+        **os.environ,
+        **own_code,
+        "OUTCRY_LIMITS": "off",
+        "SIMULATION_ENABLED": str(simulation).lower(),
+        **settings,
+    }
     command = [str(python or sys.executable), "-m", "outcry", "up", "--data", str(folder), "--port", str(port)]
     with (folder / "exchange.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

@@ -15,7 +15,10 @@ class AlwaysIn(IStrategy):
     stoploss = -0.10
     startup_candle_count = 30
     order_types = {  # noqa: RUF012
-        "entry": "market", "exit": "market", "stoploss": "limit", "stoploss_on_exchange": True,
+        "entry": "market",
+        "exit": "market",
+        "stoploss": "limit",
+        "stoploss_on_exchange": True,
         "stoploss_on_exchange_interval": 5,
     }
 

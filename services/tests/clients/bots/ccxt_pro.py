@@ -13,7 +13,13 @@ SOCKETS = url.replace("http", "ws", 1)
 def venue() -> ccxt.pro.binance:
     exchange = ccxt.pro.binance({"apiKey": key, "secret": secret})
     api = exchange.urls["api"]
-    paths = {"public": "/api/v3", "private": "/api/v3", "sapi": "/sapi/v1", "fapiPublic": "/fapi/v1", "dapiPublic": "/dapi/v1"}
+    paths = {
+        "public": "/api/v3",
+        "private": "/api/v3",
+        "sapi": "/sapi/v1",
+        "fapiPublic": "/fapi/v1",
+        "dapiPublic": "/dapi/v1",
+    }
     for name, path in paths.items():
         api[name] = url + path
     api["ws"]["spot"] = SOCKETS + "/ws"
@@ -39,14 +45,17 @@ async def watch_private(exchange: ccxt.pro.binance) -> dict[str, object]:
 
 
 async def watch_market(exchange: ccxt.pro.binance) -> dict[str, object]:
-    book, same_book, trades, ticker, candles, best = await asyncio.wait_for(asyncio.gather(
-        exchange.watch_order_book("BTC/USD"),
-        exchange.watch_order_book("ETH/USD"),
-        exchange.watch_trades("BTC/USD"),
-        exchange.watch_ticker("BTC/USD"),
-        exchange.watch_ohlcv("BTC/USD", "1m"),
-        exchange.watch_bids_asks(["BTC/USD"]),
-    ), 60)
+    book, same_book, trades, ticker, candles, best = await asyncio.wait_for(
+        asyncio.gather(
+            exchange.watch_order_book("BTC/USD"),
+            exchange.watch_order_book("ETH/USD"),
+            exchange.watch_trades("BTC/USD"),
+            exchange.watch_ticker("BTC/USD"),
+            exchange.watch_ohlcv("BTC/USD", "1m"),
+            exchange.watch_bids_asks(["BTC/USD"]),
+        ),
+        60,
+    )
     for _ in range(20):  # ccxt raises ChecksumError on a gap in the diffs
         book = await asyncio.wait_for(exchange.watch_order_book("BTC/USD"), 20)
     return {

@@ -31,13 +31,22 @@ def over_rest() -> dict[str, object]:
     client = Client(key, secret)
     book = client.get_order_book(symbol="BTCUSD")
     price = f"{float(book['bids'][0][0]) * 0.9:.2f}"
-    tested = client.create_test_order(symbol="BTCUSD", side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.01", price=price)
+    tested = client.create_test_order(
+        symbol="BTCUSD", side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.01", price=price
+    )
     resting = client.order_limit_buy(symbol="BTCUSD", quantity="0.01", price=price)
     canceled = client.cancel_order(symbol="BTCUSD", orderId=resting["orderId"])
     bought = client.order_market_buy(symbol="BTCUSD", quantity="0.002")
     oco = client.create_oco_order(
-        symbol="BTCUSD", side="SELL", quantity="0.002", aboveType="LIMIT_MAKER", abovePrice=f"{float(book['asks'][0][0]) * 1.5:.2f}",
-        belowType="STOP_LOSS_LIMIT", belowStopPrice=price, belowPrice=price, belowTimeInForce="GTC",
+        symbol="BTCUSD",
+        side="SELL",
+        quantity="0.002",
+        aboveType="LIMIT_MAKER",
+        abovePrice=f"{float(book['asks'][0][0]) * 1.5:.2f}",
+        belowType="STOP_LOSS_LIMIT",
+        belowStopPrice=price,
+        belowPrice=price,
+        belowTimeInForce="GTC",
     )
     client.v3_delete_order_list(symbol="BTCUSD", orderListId=oco["orderListId"])
     return {
@@ -73,7 +82,9 @@ async def over_sockets() -> dict[str, object]:
         message = await asyncio.wait_for(stream.recv(), 30)
         found["user_event"] = message.get("event", message).get("e")
         found["async_status"] = order["status"]
-    placed = await client.ws_create_order(symbol="BTCUSD", side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.01", price="1000")
+    placed = await client.ws_create_order(
+        symbol="BTCUSD", side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.01", price="1000"
+    )
     gone = await client.ws_cancel_order(symbol="BTCUSD", orderId=placed["orderId"])
     found["ws_canceled"] = gone["status"]
     cache = DepthCacheManager(client, symbol="BTCUSD", bm=sockets)
