@@ -74,14 +74,11 @@ class Channel:
     def subscribers(self) -> list[Subscriber]:
         return [each for group in self._subscribers for each in group]
 
-    def emit(self, message: Message) -> int:
-        """Sends a message to every subscriber; returns to how many."""
+    def emit(self, message: Message) -> None:
+        """Sends a message to every subscriber."""
         self.fresh = False
-        sent = 0
         for dialect, group in enumerate(self._subscribers):
             if group:
                 frame = message.dressed(dialect, self.name)
-                sent += len(group)
                 for subscriber in group:
                     subscriber.push(frame)
-        return sent

@@ -31,7 +31,6 @@ class Hub:
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
         self.channels: dict[str, Channel] = {}
-        self.delivered = 0  # messages times subscribers, of the beats
         self._boards: dict[int, Board] = {}
         self._tickers = Tickers(self.channels)
         self._reads: dict[object, asyncio.Task[None]] = {}
@@ -198,9 +197,9 @@ class Hub:
     def _close_klines(self, board: Board, now_ms: int) -> None:
         for name, tape in board.klines.items():
             for payload in tape.closed(board.instrument, board.log_ms, now_ms):
-                self.delivered += self.channels[name].emit(Message(payload))
+                self.channels[name].emit(Message(payload))
 
     def _tell_klines(self, board: Board, now_ms: int) -> None:
         for name, tape in board.klines.items():
             if tape.due(now_ms):
-                self.delivered += self.channels[name].emit(Message(tape.current(board.instrument, now_ms)))
+                self.channels[name].emit(Message(tape.current(board.instrument, now_ms)))

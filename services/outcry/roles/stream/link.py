@@ -124,21 +124,22 @@ class Link:
 
     async def messages(self) -> AsyncIterator[str]:
         """Text messages in order until the client is gone; ends the connection of one that sends binary."""
-        try:
-            while True:
-                message = await self._receive()
-                if message["type"] == "websocket.disconnect":
-                    return
-                text = message.get("text")
-                if text is None:
-                    self.close(UNSUPPORTED, "send text frames")
-                elif not self.closed:
-                    yield text
-        finally:
-            self.closed = True
-            self._timer.cancel()
-            if isinstance(self._outlet, QueuedOutlet):
-                self._outlet.abort()
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            if text is None:
+                self.close(UNSUPPORTED, "send text frames")
+            elif not self.closed:
+                yield text
+
+    def end(self) -> None:
+        """The client is gone, or is not served any longer."""
+        self.closed = True
+        self._timer.cancel()
+        if isinstance(self._outlet, QueuedOutlet):
+            self._outlet.abort()
 
     def _lag(self, waiting: int) -> None:
         now = self._loop.time()

@@ -4,6 +4,7 @@ The transport is what lets one encoded frame go to every socket without a queue 
 client lags. Wiring names ``StreamProtocol`` as uvicorn's ``ws`` class.
 """
 
+import logging
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -13,9 +14,17 @@ from outcry.roles.stream.link import TRANSPORT
 
 LINGER_SECONDS: Final = 2.0  # for the client to read why it was closed
 
+# uvicorn logs every socket's address, and an address may hold a listen key.
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.WARNING)
+
 
 class StreamProtocol(WebSocketsSansIOProtocol):
     """As uvicorn's, and closes after a malformed frame only when the client had time to read the close frame."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = _log
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)

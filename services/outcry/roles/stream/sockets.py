@@ -52,6 +52,7 @@ class MarketSockets:
             await client.serve(wanted)
         finally:
             client.leave()
+            link.end()
             gauge.dec()
             if link.too_slow:
                 self.telemetry.slow_closed.inc()

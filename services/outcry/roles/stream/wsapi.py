@@ -19,7 +19,7 @@ from outcry.roles.api.timeunit import in_micros
 from outcry.roles.stream import payloads
 from outcry.roles.stream.channel import encode
 from outcry.roles.stream.door import admit, farewell, ip_of, query_of, turn_away, wants_microseconds
-from outcry.roles.stream.link import Link, Receive, Scope, Send
+from outcry.roles.stream.link import POLICY, Link, Receive, Scope, Send
 from outcry.roles.stream.session import SESSION_METHODS, Session, SessionMethod
 from outcry.roles.stream.userdata import UserStreams
 from outcry.telemetry import Telemetry
@@ -28,6 +28,7 @@ MAX_IN_FLIGHT: Final = 512  # requests of one connection being answered; beyond,
 CONNECT_WEIGHT: Final = 2
 MAX_ID_BYTES: Final = 256
 VERSION_PREFIX: Final = "v3/"
+BANNED: Final = 418
 
 log = logging.getLogger(__name__)
 _FALSE: Final = (False, "false")
@@ -83,6 +84,7 @@ class WsApi:
             await client.serve()
         finally:
             client.leave()
+            link.end()
             gauge.dec()
             del self.clients[client]
 
@@ -110,7 +112,8 @@ class WsClient:
             try:
                 request = _read(text)
             except Refusal as refusal:
-                self.link.say(self._refusal(_id_in(text), refusal, shown=self._session.shows_limits))
+                told = await self._charged(refusal)
+                self.link.say(self._refusal(_id_in(text), told, shown=self._session.shows_limits))
                 continue
             if request.method in SESSION_METHODS:
                 await self.supervise_request(request)
@@ -158,8 +161,11 @@ class WsClient:
                     result = in_micros(endpoint.path, result)
         except (Refusal, OutOfService, OutcomeUnknown) as trouble:
             refusal = _refusal_of(trouble)
-            if not refusal.spent and call is not None:
-                refusal.spent = call.spent
+            if not refusal.spent:
+                if call is not None:
+                    refusal.spent = call.spent
+                else:
+                    refusal = await self._charged(refusal)
             return self._refusal(bytes(request.id), refusal, shown=shown)
         return b'{"id":%b,"status":200,"result":%b%b}' % (
             bytes(request.id), encode(result), _limits(call.spent) if shown else b"",
@@ -170,6 +176,14 @@ class WsClient:
             raise missing("apiKey")
         return await self._api.gate.ws(method.terms, params, self._session)
 
+    async def _charged(self, refusal: Refusal) -> Refusal:
+        """Charges a request that never reached the gate; who has used too much hears that instead."""
+        try:
+            refusal.spent = (await self._api.gate.limits.weigh(self._session.client_ip, 1),)
+        except Refusal as over:
+            return over
+        return refusal
+
     def _endpoint(self, method: str) -> Endpoint:
         endpoint = self._api.methods.get(method)
         if endpoint is None:
@@ -177,6 +191,8 @@ class WsClient:
         return endpoint
 
     def _refusal(self, request_id: bytes, refusal: Refusal, *, shown: bool) -> bytes:
+        if refusal.status == BANNED:
+            asyncio.get_running_loop().call_soon(self.link.close, POLICY, "the address is banned")
         error: dict[str, Any] = {"code": refusal.code, "msg": refusal.text}
         if refusal.data is not None:
             error["data"] = refusal.data

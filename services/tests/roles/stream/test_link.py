@@ -32,6 +32,7 @@ class Echo:
         self.links.append(link)
         async for text in link.messages():
             link.say(text.encode())
+        link.end()
 
 
 async def closed_with(client: ClientConnection) -> int | None:

@@ -329,3 +329,10 @@ def _publication(stage: Stage, **change: Any) -> Any:
         time_ms=stage.front.clock.now_ms(), levels=((BUY, 90, 5),), **change,
     )  # fmt: skip
     return Publication(updates=(update,))
+
+
+async def test_no_address_of_a_socket_is_logged(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="uvicorn.error")
+    client = await stage.client("/ws/" + "k" * 64)
+    await asked(client, "LIST_SUBSCRIPTIONS")
+    assert "k" * 64 not in caplog.text
