@@ -1,0 +1,90 @@
+"""What one partition's commands mean to others: answers, market data, private events, until they are taken."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from outcry.market.commands import AnyCommand
+from outcry.market.events import AnyEvent, InstrumentChanged
+from outcry.market.order import Order
+from outcry.market.pit import Pit
+from outcry.ports import Execution, MarketUpdate, Outcome, Publication
+from outcry.roles.engine.blotter import Blotter
+from outcry.roles.engine.outcomes import Place, answered, refused, spoken
+
+Follows = Callable[[int], bool]
+
+
+def nobody(account_id: int) -> bool:
+    """Follows no account."""
+    return False
+
+
+class News:
+    """Collects a partition's publication; private events only of accounts that somebody ``follows``."""
+
+    def __init__(self, place: Place, pit: Pit, blotter: Blotter, follows: Follows) -> None:
+        self._place = place
+        self._pit = pit
+        self._blotter = blotter
+        self._follows = follows
+        self._shown = {symbol_id: self._counters(symbol_id) for symbol_id in pit.markets}
+        self._clear()
+
+    def tell(self, command: AnyCommand | None, events: Sequence[AnyEvent], touched: Mapping[int, Order]) -> None:
+        """Takes note of what a command caused; None is the work of no command."""
+        if command is not None and command.command_id:
+            self._outcomes.append(answered(command, self._place, events, touched, self._blotter))
+        if self._follows is not nobody:
+            self._executions += spoken(self._place, events, self._blotter, self._follows)
+        for event in events:
+            if type(event) is InstrumentChanged:
+                self._statuses[event.symbol_id] = event.status
+
+    def refuse(self, command: AnyCommand, code: int, text: str) -> None:
+        """Answers a command that is not given to the market."""
+        if command.command_id:
+            self._outcomes.append(refused(command, self._place, code, text))
+
+    def take(self) -> Publication:
+        """All since the last take. The blotter must still hold the page it belongs to."""
+        news = Publication(
+            outcomes=tuple(self._outcomes),
+            updates=tuple(self._updates()),
+            executions=tuple(self._executions),
+            moved=tuple(account for account in self._blotter.moved if self._follows(account)),
+        )
+        self._clear()
+        return news
+
+    def snapshots(self) -> list[MarketUpdate]:
+        """Every market's whole book, for listeners that know nothing yet."""
+        return [self._update(symbol_id, snapshot=True) for symbol_id in self._pit.markets]
+
+    def _clear(self) -> None:
+        self._outcomes: list[Outcome] = []
+        self._executions: list[Execution] = []
+        self._statuses: dict[int, int] = {}  # of the markets whose terms changed
+
+    def _counters(self, symbol_id: int) -> tuple[int, int]:
+        market = self._pit.markets[symbol_id]
+        return market.public_seq, market.update_id
+
+    def _updates(self) -> Iterator[MarketUpdate]:
+        for symbol_id in self._blotter.symbol_ids():
+            shown = self._shown.get(symbol_id)
+            if shown is None:
+                yield self._update(symbol_id, snapshot=True)
+            elif shown != self._counters(symbol_id) or symbol_id in self._blotter.traded:
+                yield self._update(symbol_id, snapshot=False)
+
+    def _update(self, symbol_id: int, *, snapshot: bool) -> MarketUpdate:
+        market = self._pit.markets[symbol_id]
+        seq, update_id = self._shown.get(symbol_id, (0, 0))
+        self._shown[symbol_id] = self._counters(symbol_id)
+        changes = market.take_levels()
+        return MarketUpdate(
+            symbol_id=symbol_id, part=self._place.part, epoch=self._place.epoch,
+            first_seq=seq + 1, last_seq=market.public_seq, first_u=update_id + 1, last_u=market.update_id,
+            time_ms=self._place.log_time, levels=tuple(market.levels() if snapshot else changes),
+            trades=tuple(self._blotter.traded.get(symbol_id, ())), snapshot=snapshot,
+            status=self._statuses.get(symbol_id, 0),
+        )  # fmt: skip

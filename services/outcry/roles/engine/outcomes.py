@@ -1,0 +1,185 @@
+"""What the engine answers: one outcome per command that wants one, and what followed accounts hear privately."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from outcry.market.commands import (
+    AmendOrder,
+    AnyCommand,
+    CancelAll,
+    CancelOrder,
+    PlaceList,
+    PlaceOrder,
+    ReplaceOrder,
+)
+from outcry.market.events import (
+    AnyEvent,
+    HoldMoved,
+    HoldReleased,
+    InstrumentChanged,
+    ListUpdated,
+    MatchPrevented,
+    OrderAmended,
+    OrderRejected,
+    OrderReplaced,
+    Traded,
+)
+from outcry.market.order import Order
+from outcry.market.terms import CANCELED
+from outcry.ports import Execution, Outcome
+from outcry.rows import ListRow, OrderRow
+
+Follows = Callable[[int], bool]
+
+UNSPOKEN: Final = (HoldReleased, HoldMoved, InstrumentChanged)  # seen as balances and market status instead
+
+
+class Rows(Protocol):
+    """Where an outcome finds what its command touched, as it is after the command."""
+
+    def row(self, order_id: int) -> OrderRow | None: ...
+    def list_row(self, list_id: int) -> ListRow | None: ...
+
+
+class Place(Protocol):
+    """Where in the log the command stands."""
+
+    @property
+    def part(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def next_offset(self) -> int: ...
+    @property
+    def log_time(self) -> int: ...
+
+
+def refused(command: AnyCommand, place: Place, code: int, text: str) -> Outcome:
+    """The answer to a command that had no effect."""
+    return Outcome(
+        command_id=command.command_id,
+        symbol_id=command.symbol_id,
+        part=place.part,
+        offset=place.next_offset,
+        time_ms=place.log_time,
+        code=code,
+        text=text,
+    )
+
+
+def answered(
+    command: AnyCommand, place: Place, events: Sequence[AnyEvent], touched: Mapping[int, Order], rows: Rows
+) -> Outcome:
+    """The answer to a command that the market took, whether it refused it or not."""
+    new_ids = new_orders(command)
+    code, text, cancel_code, cancel_text, amended_from = 0, "", 0, "", ""
+    fills = []
+    for event in events:
+        kind = type(event)
+        if kind is Traded:
+            if event.taker_id in new_ids:  # type: ignore[union-attr]
+                fills.append(event)
+        elif kind is OrderRejected:
+            assert isinstance(event, OrderRejected)
+            if isinstance(command, ReplaceOrder) and event.order_id not in new_ids:
+                cancel_code, cancel_text = event.code, event.text
+            elif not code:
+                code, text = event.code, event.text
+        elif kind is OrderAmended:
+            amended_from = event.old_client_id  # type: ignore[union-attr]
+    return Outcome(
+        command_id=command.command_id,
+        symbol_id=command.symbol_id,
+        part=place.part,
+        offset=place.next_offset,
+        time_ms=place.log_time,
+        code=code,
+        text=text,
+        orders=_own(command, new_ids, rows),
+        canceled=_canceled(command, new_ids, touched, rows),
+        fills=tuple(fills),  # type: ignore[arg-type]
+        cancel_code=cancel_code,
+        cancel_text=cancel_text,
+        lists=_lists(events, rows),
+        amended_from=amended_from,
+    )
+
+
+def new_orders(command: AnyCommand) -> tuple[int, ...]:
+    """The ids of the orders that the command brings."""
+    kind = type(command)
+    if kind is PlaceOrder:
+        return (command.order_id,)  # type: ignore[union-attr]
+    if isinstance(command, ReplaceOrder):
+        return (command.new.order_id,)
+    if isinstance(command, PlaceList):
+        return (command.above.order_id, command.below.order_id)
+    return ()
+
+
+def spoken(place: Place, events: Sequence[AnyEvent], rows: Rows, follows: Follows) -> list[Execution]:
+    """The private events of one command for the accounts that somebody follows."""
+    heard: list[Execution] = []
+    for event in events:
+        if isinstance(event, UNSPOKEN):
+            continue
+        for account, order_id in _concerned(event):
+            if follows(account):
+                list_row = rows.list_row(event.list_id) if isinstance(event, ListUpdated) else None
+                heard.append(
+                    Execution(
+                        account_id=account,
+                        symbol_id=event.symbol_id,
+                        time_ms=place.log_time,
+                        event=event,
+                        order=rows.row(order_id) if order_id else None,
+                        list_row=list_row,
+                    )
+                )
+    return heard
+
+
+def _concerned(event: AnyEvent) -> tuple[tuple[int, int], ...]:
+    """The (account, order id) pairs that an event is about; order id 0 where it is about a list."""
+    if isinstance(event, Traded):
+        return ((event.taker_account, event.taker_id), (event.maker_account, event.maker_id))
+    if isinstance(event, MatchPrevented):
+        return ((event.account, event.taker_id), (event.account, event.maker_id))
+    if isinstance(event, ListUpdated):
+        return ((event.account, 0),)
+    if isinstance(event, InstrumentChanged):
+        return ()
+    return ((event.account, _order_of(event)),)
+
+
+def _order_of(event: AnyEvent) -> int:
+    if isinstance(event, OrderReplaced):
+        return event.new_id
+    return getattr(event, "order_id", 0)
+
+
+def _own(command: AnyCommand, new_ids: tuple[int, ...], rows: Rows) -> tuple[OrderRow, ...]:
+    if isinstance(command, AmendOrder):
+        new_ids = (command.order_id,)
+    return tuple(row for row in map(rows.row, new_ids) if row is not None)
+
+
+def _canceled(
+    command: AnyCommand, new_ids: tuple[int, ...], touched: Mapping[int, Order], rows: Rows
+) -> tuple[OrderRow, ...]:
+    """The orders that the command canceled, the one it names first."""
+    if not isinstance(command, CancelOrder | CancelAll | ReplaceOrder):
+        return ()
+    named = 0 if isinstance(command, CancelAll) else command.order_id
+    found = [
+        row
+        for order_id in touched
+        if order_id not in new_ids
+        if (row := rows.row(order_id)) is not None and row.status == CANCELED and row.account_id == command.account
+    ]
+    return tuple(sorted(found, key=lambda row: row.order_id != named))
+
+
+def _lists(events: Sequence[AnyEvent], rows: Rows) -> tuple[ListRow, ...]:
+    ids = dict.fromkeys(event.list_id for event in events if isinstance(event, ListUpdated))
+    return tuple(row for row in map(rows.list_row, ids) if row is not None)

@@ -1,0 +1,66 @@
+"""What the engine must remember of order ids: those applied within their bound, and cancels that came too early."""
+
+from collections.abc import Iterable
+from heapq import heappop, heappush
+from typing import Final
+
+SLICE_MS: Final = 1024  # ids are forgotten together with all whose bound lies in the same slice of time
+LONGEST_BOUND_MS: Final = 600_000  # no order is valid for longer after its intake; a restored mark is kept as long
+
+
+class Window:
+    """The order ids that had their effect, each until log time has passed its bound.
+
+    Past the bound a copy is ignored for being late, so memory holds only what is still valid.
+    """
+
+    def __init__(self, applied: Iterable[tuple[int, int]]) -> None:
+        self._known: set[int] = set()
+        self._slices: dict[int, list[int]] = {}
+        self._order: list[int] = []  # a heap of the slices' numbers
+        for order_id, valid_until_ms in applied:
+            self.add(order_id, valid_until_ms)
+
+    def __contains__(self, order_id: int) -> bool:
+        return order_id in self._known
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, order_id: int, valid_until_ms: int) -> None:
+        """Knows the id until ``forget`` is given a time past ``valid_until_ms``."""
+        self._known.add(order_id)
+        number = valid_until_ms // SLICE_MS
+        ids = self._slices.get(number)
+        if ids is None:
+            self._slices[number] = ids = []
+            heappush(self._order, number)
+        ids.append(order_id)
+
+    def forget(self, log_time: int) -> None:
+        """Drops every slice that log time has left behind."""
+        while self._order and self._order[0] < log_time // SLICE_MS:
+            self._known.difference_update(self._slices.pop(heappop(self._order)))
+
+
+class Marks:
+    """Orders to cancel on arrival, because their cancel overtook them in the log.
+
+    A mark past its bound can do no harm, as its order would be late: it is dropped when another one comes.
+    """
+
+    def __init__(self, order_ids: Iterable[int], log_time: int) -> None:
+        self._bounds = dict.fromkeys(order_ids, log_time + LONGEST_BOUND_MS)
+
+    def add(self, order_id: int, valid_until_ms: int, log_time: int) -> bool:
+        """Marks an order that has not come; False when it is marked already."""
+        if order_id in self._bounds:
+            return False
+        if len(self._bounds) % 64 == 63:
+            self._bounds = {known: bound for known, bound in self._bounds.items() if bound >= log_time}
+        self._bounds[order_id] = valid_until_ms
+        return True
+
+    def arrived(self, order_id: int) -> bool:
+        """Whether the order that now comes was marked; the mark has done its work."""
+        return self._bounds.pop(order_id, None) is not None
