@@ -1,0 +1,134 @@
+"""The hub's beat, and what it keeps only while somebody wants it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from outcry.adapters.clock import SystemClock
+from outcry.market.terms import BUY, SELL
+from outcry.roles.stream.channel import COMBINED, MICROSECONDS, RAW
+from outcry.roles.stream.frames import payload_of
+from outcry.roles.stream.names import StreamName, parse
+from tests.support.prints import trade
+from tests.support.stage import Stage, staged
+
+
+class Listener:
+    """Keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.closed = 0
+
+    def push(self, frame: bytes) -> None:
+        self.frames.append(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed = code
+
+
+class Breaking(Listener):
+    """A subscriber with a bug."""
+
+    def push(self, frame: bytes) -> None:
+        raise RuntimeError("as the test wished")
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path) as running:
+        yield running
+
+
+def stream(name: str) -> StreamName:
+    found = parse(name)
+    assert found is not None
+    return found
+
+
+async def test_the_beat_follows_the_clock_and_survives_a_failure(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub, listener = stage.hub, Listener()
+    hub.venue.clock = SystemClock()
+    hub.subscribe(stream("btcusd@depth@100ms"), listener, RAW)
+    beating = asyncio.create_task(hub.supervise())
+    try:
+        await stage.happen((BUY, 90, 1))
+        await asyncio.sleep(0.25)
+        assert len(listener.frames) == 1
+        hub.subscribe(stream("ethusd@depth"), Breaking(), RAW)
+        hub.subscribe(stream("btcusd@depth@100ms"), Breaking(), COMBINED)
+        await stage.happen((BUY, 91, 1))
+        await asyncio.sleep(0.25)
+        assert "A beat of the market streams failed." in caplog.text
+        await stage.happen((BUY, 92, 1))
+        await asyncio.sleep(0.25)
+        assert len(listener.frames) == 3
+    finally:
+        beating.cancel()
+
+
+async def test_subscribers_of_one_dialect_get_the_very_same_bytes(stage: Stage) -> None:
+    first, second, wrapped, micro = Listener(), Listener(), Listener(), Listener()
+    for listener, dialect in ((first, RAW), (second, RAW), (wrapped, COMBINED), (micro, MICROSECONDS)):
+        stage.hub.subscribe(stream("btcusd@trade"), listener, dialect)
+    await stage.happen(trades=(trade(1),))
+    assert first.frames[0] is second.frames[0]
+    assert msgspec.json.decode(payload_of(wrapped.frames[0])[1])["stream"] == "btcusd@trade"
+    assert msgspec.json.decode(payload_of(micro.frames[0])[1])["T"] == stage.front.clock.now_ms() * 1000
+
+
+async def test_a_book_is_kept_while_somebody_needs_it(stage: Stage) -> None:
+    hub, listener = stage.hub, Listener()
+    await stage.happen((BUY, 90, 1), (SELL, 95, 1))
+    board = hub._boards[1]
+    assert board.book is None
+    hub.subscribe(stream("btcusd@depth5"), listener, RAW)
+    hub.subscribe(stream("!bookTicker"), listener, RAW)
+    await asyncio.sleep(0.01)
+    await stage.happen((BUY, 91, 1))
+    assert board.best() == ((91, 1), (95, 1))
+    hub.unsubscribe(stream("btcusd@depth5"), listener, RAW)
+    assert board.book is not None
+    hub.unsubscribe(stream("!bookTicker"), listener, RAW)
+    assert board.book is None
+
+
+async def test_what_happens_while_the_book_is_read_is_in_the_book(stage: Stage) -> None:
+    hub, listener = stage.hub, Listener()
+    await stage.happen((BUY, 90, 1))
+    hub.subscribe(stream("btcusd@depth5@100ms"), listener, RAW)
+    await stage.happen((BUY, 91, 2))
+    await asyncio.sleep(0.01)
+    await stage.happen((BUY, 92, 3))
+    stage.beat()
+    told = msgspec.json.decode(payload_of(listener.frames[-1])[1])
+    assert [qty for _, qty in told["bids"]] == ["0.00003000", "0.00002000", "0.00001000"]
+    assert told["lastUpdateId"] == stage.u
+
+
+async def test_statistics_are_read_anew_after_a_gap(stage: Stage) -> None:
+    hub, listener = stage.hub, Listener()
+    hub.subscribe(stream("!miniTicker@arr"), listener, RAW)
+    await asyncio.sleep(0.05)
+    kept = hub._boards[1].rolling
+    stage.seq += 3
+    await stage.happen(trades=(trade(9),))
+    await asyncio.sleep(0.05)
+    again = hub._boards[1].rolling
+    assert again is not kept
+    assert again is not None
+    assert again.ready
+    assert listener.closed == 0
+
+
+async def test_a_second_copy_of_an_update_is_no_news(stage: Stage) -> None:
+    listener = Listener()
+    stage.hub.subscribe(stream("btcusd@trade"), listener, RAW)
+    await stage.happen(trades=(trade(1),))
+    await stage.happen(trades=(trade(1),), first_seq=stage.seq, last_seq=stage.seq)
+    assert len(listener.frames) == 1
