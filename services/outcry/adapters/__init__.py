@@ -1,0 +1,1 @@
+"""Who keeps the promises of ``outcry.ports``: one package per technology."""

@@ -1,0 +1,187 @@
+"""Money that moves without the engine, and rows whose time is over."""
+
+import json
+import sqlite3
+from functools import partial
+
+from outcry.adapters.sqlite.file import OnFile
+from outcry.adapters.sqlite.pending import voided_order
+from outcry.adapters.sqlite.results import PUT_ORDERS
+from outcry.adapters.sqlite.rowtext import INTAKE
+from outcry.adapters.sqlite.seek import first_record_since, first_trade_at
+from outcry.adapters.sqlite.writer import Work
+from outcry.rows import IntakeRow
+
+VOID_ORDERS = 1000  # orders voided per call
+SWEEP_ROWS = 5000  # intake rows deleted per call
+MAX_FOLD = 1 << 30  # postings, where somebody needs them all
+RETAIN_ROWS = 5000  # rows deleted per transaction of retain
+
+VOIDABLE = (
+    f"SELECT {','.join(INTAKE)} FROM intake INDEXED BY intake_unapplied"
+    " WHERE part = ? AND applied_offset IS NULL AND valid_until_ms < ? ORDER BY valid_until_ms LIMIT ?"
+)
+UNFOLDED = (
+    "SELECT json_group_array(json_array(account_id, asset_id, free_delta, held_delta)) FROM"
+    " (SELECT account_id, asset_id, sum(free_delta) AS free_delta, sum(held_delta) AS held_delta"
+    "  FROM postings WHERE part = ? AND log_offset >= ? AND log_offset < ?"
+    "  GROUP BY account_id, asset_id ORDER BY account_id, asset_id)"
+)
+
+
+class HousekeepingBook(OnFile):
+    """Keeps ``ports.Housekeeping``."""
+
+    async def fold(self, part: int, max_postings: int = 5000) -> int:
+        return await self._writer.do(lambda work: fold_in(work, part, max_postings))
+
+    async def void(self, part: int) -> list[int]:
+        return await self._writer.do(lambda work: _void(work, part))
+
+    async def sweep_intake(self, part: int) -> int:
+        """Also drops idempotency keys that have expired."""
+        return await self._writer.do(lambda work: _sweep(work, part))
+
+    async def retain(self, part: int, trades_before_ms: int, keep_offset: int) -> int:
+        """Closed orders and self-trade preventions of that age go too; the newest order always stays."""
+        deleted = 0
+        for job in (_retain_trades, _retain_postings, _retain_prevented):
+            while count := await self._writer.do(partial(job, part=part, age=(trades_before_ms, keep_offset))):
+                deleted += count
+        order_id: int | None = 0
+        while order_id is not None:
+            orders = partial(_retain_orders, part=part, age=(trades_before_ms, keep_offset), from_id=order_id)
+            count, order_id = await self._writer.do(orders)
+            deleted += count
+        return deleted
+
+
+def folded_to(db: sqlite3.Connection, part: int) -> int:
+    """The offset before which the partition's postings are in the balances."""
+    row = db.execute("SELECT log_offset FROM folded WHERE part = ?", (part,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def fold_in(work: Work, part: int, max_postings: int = MAX_FOLD) -> int:
+    """Sums the partition's next postings into the balances, within a transaction; returns how many."""
+    db, purse = work.db, work.memory.purse
+    fence = work.memory.fences(db).get(part)
+    start = folded_to(db, part)
+    if fence is None or start >= fence.next_offset:
+        return 0
+    beyond = db.execute(
+        "SELECT log_offset FROM postings WHERE part = ? AND log_offset >= ? ORDER BY log_offset LIMIT 1 OFFSET ?",
+        (part, start, max_postings),
+    ).fetchone()
+    # A record is folded whole, so that one offset says all; one record alone may exceed the bound.
+    stop = min(max(beyond[0], start + 1), fence.next_offset) if beyond else fence.next_offset
+    sums = json.loads(db.execute(UNFOLDED, (part, start, stop)).fetchone()[0])
+    purse.load(db, [(account, asset) for account, asset, _, _ in sums])
+    for account, asset, free, held in sums:
+        purse.move((account, asset), free, held)
+    db.execute("REPLACE INTO folded VALUES (?, ?)", (part, stop))
+    return int(db.execute(
+        "SELECT count(*) FROM postings WHERE part = ? AND log_offset >= ? AND log_offset < ?", (part, start, stop)
+    ).fetchone()[0])  # fmt: skip
+
+
+def _void(work: Work, part: int) -> list[int]:
+    db, purse = work.db, work.memory.purse
+    fence = work.memory.fences(db).get(part)
+    if fence is None:
+        return []
+    rows = [IntakeRow(*row) for row in db.execute(VOIDABLE, (part, fence.log_time, VOID_ORDERS)).fetchall()]
+    if not rows:
+        return []
+    purse.load(db, [(row.account_id, row.asset_id) for row in rows])
+    for row in rows:
+        purse.move((row.account_id, row.asset_id), row.held, -row.held)
+    ids = [row.order_id for row in rows]
+    PUT_ORDERS.run(db, [voided_order(row, fence.log_time) for row in rows])
+    db.execute(
+        "UPDATE intake SET applied_offset = -1, open = 0 WHERE order_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(ids),),
+    )
+    return ids
+
+
+def _sweep(work: Work, part: int) -> int:
+    fence = work.memory.fences(work.db).get(part)
+    if fence is None:
+        return 0
+    work.db.execute(
+        "DELETE FROM idempotency WHERE (account_id, key) IN"
+        " (SELECT account_id, key FROM idempotency WHERE expires_ms < ? LIMIT ?)",
+        (work.now_ms, SWEEP_ROWS),
+    )
+    return work.db.execute(
+        "DELETE FROM intake WHERE order_id IN (SELECT order_id FROM intake INDEXED BY intake_closed"
+        " WHERE part = ? AND open = 0 AND valid_until_ms < ? LIMIT ?)",
+        (part, fence.log_time, SWEEP_ROWS),
+    ).rowcount
+
+
+Age = tuple[int, int]  # (older than this time in ms, before this offset)
+
+
+def _oldest_kept(work: Work, part: int, age: Age) -> int:
+    """The offset before which rows may go: old enough, not needed for a replay, and folded."""
+    before_ms, keep_offset = age
+    return min(keep_offset, first_record_since(work.db, part, before_ms), folded_to(work.db, part))
+
+
+def _retain_trades(work: Work, part: int, age: Age) -> int:
+    offset = _oldest_kept(work, part, age)
+    for (symbol_id,) in work.db.execute("SELECT symbol_id FROM symbol_state WHERE part = ?", (part,)).fetchall():
+        count = work.db.execute(
+            "DELETE FROM trades WHERE symbol_id = ? AND trade_id IN (SELECT trade_id FROM trades"
+            " WHERE symbol_id = ? AND trade_id < ? ORDER BY trade_id LIMIT ?)",
+            (symbol_id, symbol_id, first_trade_at(work.db, symbol_id, offset), RETAIN_ROWS),
+        ).rowcount
+        if count:
+            return count
+    return 0
+
+
+def _retain_postings(work: Work, part: int, age: Age) -> int:
+    return work.db.execute(
+        "DELETE FROM postings WHERE part = ? AND (log_offset, idx) IN (SELECT log_offset, idx FROM postings"
+        " WHERE part = ? AND log_offset < ? ORDER BY log_offset, idx LIMIT ?)",
+        (part, part, _oldest_kept(work, part, age), RETAIN_ROWS),
+    ).rowcount
+
+
+def _retain_prevented(work: Work, part: int, age: Age) -> int:
+    return work.db.execute(
+        "DELETE FROM prevented WHERE (symbol_id, prevented_id) IN (SELECT symbol_id, prevented_id FROM prevented"
+        " WHERE part = ? AND log_offset < ? LIMIT ?)",
+        (part, _oldest_kept(work, part, age), RETAIN_ROWS),
+    ).rowcount
+
+
+def _retain_orders(work: Work, part: int, age: Age, from_id: int) -> tuple[int, int | None]:
+    """Looks at the next orders by id; returns how many went and the id to go on with, None at the end."""
+    db, offset = work.db, _oldest_kept(work, part, age)
+    seen = db.execute(
+        "SELECT min(order_id), max(order_id), min(placed_ms) FROM"
+        " (SELECT order_id, placed_ms FROM orders WHERE order_id >= ? ORDER BY order_id LIMIT ?)",
+        (from_id, RETAIN_ROWS),
+    ).fetchone()
+    newest = db.execute("SELECT max(order_id) FROM orders").fetchone()[0]
+    if seen[0] is None or seen[2] >= age[0]:
+        return 0, None
+    gone = db.execute(
+        "SELECT order_id, list_id FROM orders WHERE order_id BETWEEN ? AND ? AND order_id < ?"
+        " AND part = ? AND open = 0 AND updated_ms < ? AND applied_offset < ?",
+        (seen[0], seen[1], newest, part, age[0], offset),
+    ).fetchall()
+    ids = json.dumps([order_id for order_id, _ in gone])
+    lists = json.dumps(sorted({list_id for _, list_id in gone if list_id >= 0}))
+    db.execute("DELETE FROM orders WHERE order_id IN (SELECT value FROM json_each(?))", (ids,))
+    db.execute(
+        "DELETE FROM lists WHERE list_id IN (SELECT value FROM json_each(?)) AND status = 'ALL_DONE'"
+        " AND list_id < (SELECT max(list_id) FROM lists) AND NOT EXISTS"
+        " (SELECT 1 FROM orders WHERE orders.list_id = lists.list_id)",
+        (lists,),
+    )
+    return len(gone), None if seen[1] == newest else seen[1] + 1

@@ -1,0 +1,196 @@
+"""The api's side of the ledger: holds of money and client order ids, before anything is journaled."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from outcry.adapters.sqlite.bulk import as_json, insert
+from outcry.adapters.sqlite.claims import KEEP_MS, Claims
+from outcry.adapters.sqlite.file import OnFile
+from outcry.adapters.sqlite.rowtext import INTAKE, INTAKE_TEXT, read_ids, read_intake
+from outcry.adapters.sqlite.writer import Work
+from outcry.rows import DUPLICATE, HELD, SHORT, HoldRequest, HoldResult, IntakeRow, KeyClaim
+
+MAX_TARGETS = 10_000  # open orders of one account in one answer
+
+Name = tuple[int, int, str]  # (account id, symbol id, client order id)
+
+PUT_INTAKE = insert("intake", INTAKE, "ON CONFLICT (account_id, symbol_id, client_order_id) WHERE open = 1 DO NOTHING")
+
+
+class IntakeBook(OnFile):
+    """Keeps ``ports.IntakeLedger``."""
+
+    async def hold(self, requests: Sequence[HoldRequest], keys: Sequence[KeyClaim] = ()) -> list[HoldResult]:
+        if not requests:
+            return []
+        return await self._writer.do(lambda work: Batch(work, requests, keys).settle())
+
+    async def targets(self, wanted: Sequence[tuple[int, int, int | None, str | None]]) -> list[IntakeRow | None]:
+        if not wanted:
+            return []
+        rows = await self._reader.ask(lambda db: _find(db, wanted))
+        by_id = {row.order_id: row for row in rows}
+        by_name = {(row.account_id, row.symbol_id, row.client_order_id): row for row in rows}
+        return [_target(by_id, by_name, each) for each in wanted]
+
+    async def open_targets(self, account_id: int, symbol_id: int | None) -> list[IntakeRow]:
+        condition = "" if symbol_id is None else "AND symbol_id = ?"
+        query = as_json(
+            INTAKE_TEXT,
+            f"FROM intake INDEXED BY intake_open WHERE open = 1 AND account_id = ? {condition}"
+            f" ORDER BY order_id LIMIT {MAX_TARGETS}",
+        )
+        values = (account_id,) if symbol_id is None else (account_id, symbol_id)
+        return await self._reader.ask(lambda db: read_intake(db.execute(query, values).fetchone()[0]))
+
+    async def store_response(self, account_id: int, key: str, response: bytes) -> None:
+        await self._writer.do(
+            lambda work: (
+                work.db.execute(
+                    "UPDATE idempotency SET response = ?, expires_ms = ? WHERE account_id = ? AND key = ?",
+                    (response, work.now_ms + KEEP_MS, account_id, key),
+                ).rowcount
+            )
+        )
+
+
+class Batch:
+    """One micro-batch of requests: ids are looked at first, then money, groups together or not at all."""
+
+    def __init__(self, work: Work, requests: Sequence[HoldRequest], keys: Sequence[KeyClaim]) -> None:
+        self._work = work
+        self._requests = requests
+        self._groups: dict[int, list[int]] = {}
+        for place, request in enumerate(requests):
+            self._groups.setdefault(request.group, []).append(place)
+        self._claims = Claims(work, keys)
+        self._first_ids = work.memory.next_ids(work.db)
+        self._log_times = {part: fence.log_time for part, fence in work.memory.fences(work.db).items()}
+
+    def settle(self) -> list[HoldResult]:
+        """One result per request, in their order.
+
+        Nobody's client order id is expected to be taken. When one is (the table's unique index says so), or
+        when money is short, the batch is taken back and decided once more with the taken ids known.
+        """
+        work = self._work
+        work.memory.purse.load(work.db, [(r.account_id, r.asset_id) for r in self._requests])
+        mark = work.memory.purse.mark()
+        results, rows = self._decide({})
+        put = PUT_INTAKE.run(work.db, rows) if rows else 0
+        if put < len(rows) or any(result.status == SHORT for result in results):
+            work.memory.purse.undo(mark)
+            work.db.execute("DELETE FROM intake WHERE order_id >= ?", (self._first_ids[0],))
+            results, rows = self._decide(self._taken())
+            put = PUT_INTAKE.run(work.db, rows) if rows else 0
+            assert put == len(rows)
+        self._claims.write(self._groups, results)
+        return results
+
+    def _decide(self, taken: dict[Name, None]) -> tuple[list[HoldResult], list[IntakeRow]]:
+        results = [HoldResult(SHORT)] * len(self._requests)
+        rows: list[IntakeRow] = []
+        known = dict(taken)
+        self._claims.restart()
+        self._next_order, self._next_list = self._first_ids
+        for group, places in self._groups.items():
+            refused = self._claims.refusal(group, places)
+            status = HELD if refused else self._take([self._requests[place] for place in places], known)
+            if refused is None and status == HELD:
+                rows += self._rows(places)
+                refused = [
+                    HoldResult(HELD, r.order_id, r.intake_ms, r.valid_until_ms, r.list_id) for r in rows[-len(places) :]
+                ]
+                self._claims.note(group, [row.order_id for row in rows[-len(places) :]])
+            for n, place in enumerate(places):
+                results[place] = refused[n] if refused else HoldResult(status)
+        self._work.memory.set_next_ids(self._next_order, self._next_list)
+        return results, rows
+
+    def _take(self, requests: list[HoldRequest], known: dict[Name, None]) -> str:
+        """Moves the money of one group from free to held, if its ids are new and all of it is there."""
+        names = [(r.account_id, r.symbol_id, r.client_order_id) for r in requests]
+        if len(set(names)) < len(names) or any(name in known for name in names):
+            return DUPLICATE
+        purse = self._work.memory.purse
+        mark = purse.mark()
+        for request in requests:
+            pocket = (request.account_id, request.asset_id)
+            assert request.amount >= 0
+            if purse.of(pocket)[0] < request.amount:
+                purse.undo(mark)
+                return SHORT
+            if request.amount:
+                purse.move(pocket, -request.amount, request.amount)
+        known.update(dict.fromkeys(names))
+        return HELD
+
+    def _rows(self, places: list[int]) -> list[IntakeRow]:
+        """The group's intake rows, with ids in the order of its requests."""
+        now_ms = self._work.now_ms
+        rows = []
+        for place in places:
+            part, account, symbol, asset, amount, name, window, body, _, in_list = self._requests[place]
+            until = max(now_ms, self._log_times.get(part, 0)) + window
+            rows.append(
+                IntakeRow(
+                    self._next_order,
+                    part,
+                    account,
+                    symbol,
+                    asset,
+                    amount,
+                    name,
+                    body,
+                    now_ms,
+                    until,
+                    None,
+                    None,
+                    self._next_list if in_list else -1,
+                    1,
+                )
+            )
+            self._next_order += 1
+        if self._requests[places[0]].in_list:
+            self._next_list += 1
+        return rows
+
+    def _taken(self) -> dict[Name, None]:
+        names = [(r.account_id, r.symbol_id, r.client_order_id) for r in self._requests]
+        found = self._work.db.execute(
+            "SELECT account_id, symbol_id, client_order_id FROM json_each(?) AS wanted JOIN intake"
+            " ON open = 1 AND account_id = json_extract(wanted.value, '$[0]')"
+            " AND symbol_id = json_extract(wanted.value, '$[1]')"
+            " AND client_order_id = json_extract(wanted.value, '$[2]')",
+            (json.dumps(names),),
+        ).fetchall()
+        return dict.fromkeys(found)
+
+
+FIND = as_json(INTAKE_TEXT, "FROM intake WHERE open = 1 AND order_id IN (SELECT value FROM json_each(?))")
+NAMED = (
+    "SELECT json_group_array(order_id) FROM json_each(?) AS wanted JOIN intake INDEXED BY intake_open"
+    " ON open = 1 AND account_id = json_extract(wanted.value, '$[0]')"
+    " AND symbol_id = json_extract(wanted.value, '$[1]')"
+    " AND client_order_id = json_extract(wanted.value, '$[2]')"
+)
+
+
+def _find(db: sqlite3.Connection, wanted: Sequence[tuple[int, int, int | None, str | None]]) -> list[IntakeRow]:
+    ids = [order_id for _, _, order_id, _ in wanted if order_id is not None]
+    names = [(account, symbol, name) for account, symbol, order_id, name in wanted if order_id is None]
+    if names:
+        ids += read_ids(db.execute(NAMED, (json.dumps(names),)).fetchone()[0])
+    return read_intake(db.execute(FIND, (json.dumps(ids),)).fetchone()[0])
+
+
+def _target(
+    by_id: dict[int, IntakeRow], by_name: dict[Name, IntakeRow], wanted: tuple[int, int, int | None, str | None]
+) -> IntakeRow | None:
+    """The row that fits all that was given: an id of somebody else's order is nobody's."""
+    account, symbol, order_id, name = wanted
+    row = by_name.get((account, symbol, name or "")) if order_id is None else by_id.get(order_id)
+    if row is None or (row.account_id, row.symbol_id) != (account, symbol):
+        return None
+    return row if name is None or row.client_order_id == name else None

@@ -1,0 +1,181 @@
+"""What people ask about orders, trades and balances; every answer is one snapshot."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from outcry.adapters.sqlite.bulk import as_json
+from outcry.adapters.sqlite.file import OnFile
+from outcry.adapters.sqlite.pending import pending_order
+from outcry.adapters.sqlite.rowtext import (
+    INTAKE_TEXT,
+    LIST,
+    ORDER,
+    PARTITION,
+    PREVENTED,
+    SYMBOL,
+    read_intake,
+    read_lists,
+    read_orders,
+    read_prevented,
+)
+from outcry.adapters.sqlite.seek import placed_between
+from outcry.rows import AssetRow, Balance, ListRow, OrderRow, PartitionRow, PreventedRow, SymbolRow
+
+FOREVER = 1 << 62
+MAX_OPEN = 100_000  # open orders in one answer
+
+ORDER_BY_ID = as_json(ORDER, "FROM orders WHERE order_id = ? AND account_id = ? AND symbol_id = ?")
+ORDER_BY_NAME = as_json(
+    ORDER,
+    "FROM orders INDEXED BY orders_by_client_id WHERE account_id = ? AND client_order_id = ? AND symbol_id = ?"
+    " ORDER BY order_id DESC LIMIT 1",
+)
+PENDING_BY_ID = as_json(
+    INTAKE_TEXT, "FROM intake WHERE order_id = ? AND account_id = ? AND symbol_id = ? AND applied_offset IS NULL"
+)
+PENDING_BY_NAME = as_json(
+    INTAKE_TEXT,
+    "FROM intake INDEXED BY intake_open WHERE open = 1 AND account_id = ? AND client_order_id = ? AND symbol_id = ?"
+    " AND applied_offset IS NULL",
+)
+ORDERS_BY_ID = as_json(ORDER, "FROM orders WHERE order_id IN (SELECT value FROM json_each(?)) ORDER BY order_id")
+LIST_ORDERS = as_json(
+    ORDER,
+    "FROM orders WHERE list_id IN (SELECT value FROM json_each(?)) AND list_id >= 0 ORDER BY list_id, order_id",
+)
+# The second half are postings that are committed and not folded yet.
+BALANCES = """
+SELECT asset_id, sum(free), sum(held) FROM (
+  SELECT asset_id, free, held FROM balances WHERE account_id = :account
+  UNION ALL
+  SELECT asset_id, free_delta, held_delta
+    FROM engine_partition AS e CROSS JOIN postings AS p
+      ON p.part = e.part AND p.log_offset >= coalesce((SELECT log_offset FROM folded WHERE folded.part = e.part), 0)
+   WHERE p.account_id = :account
+) GROUP BY asset_id ORDER BY asset_id
+"""
+
+
+class QueryBook(OnFile):
+    """Keeps ``ports.QueryLedger``, except what is asked about trades."""
+
+    async def order(
+        self, account_id: int, symbol_id: int, order_id: int | None, client_order_id: str | None
+    ) -> OrderRow | None:
+        if order_id is None:
+            return await self._reader.ask(lambda db: _order_by_name(db, (account_id, client_order_id or "", symbol_id)))
+        found = await self._reader.ask(lambda db: _order_by_id(db, (order_id, account_id, symbol_id)))
+        return found if found is None or client_order_id in (None, found.client_order_id) else None
+
+    async def open_orders(self, account_id: int, symbol_id: int | None) -> list[OrderRow]:
+        condition = "" if symbol_id is None else "AND symbol_id = ?"
+        query = as_json(
+            ORDER,
+            f"FROM orders INDEXED BY orders_open WHERE open = 1 AND account_id = ? {condition}"
+            f" ORDER BY order_id LIMIT {MAX_OPEN}",
+        )
+        values = (account_id,) if symbol_id is None else (account_id, symbol_id)
+        return await self._reader.ask(lambda db: read_orders(db.execute(query, values).fetchone()[0]))
+
+    async def orders(
+        self, account_id: int, symbol_id: int, *, from_id: int | None, start_ms: int | None, end_ms: int | None,
+        limit: int,
+    ) -> list[OrderRow]:  # fmt: skip
+        """In order of id: from an id or time on; the newest when neither is given."""
+        newest = from_id is None and start_ms is None
+        query = as_json(
+            ORDER,
+            "FROM orders INDEXED BY orders_of_account"
+            " WHERE account_id = ? AND symbol_id = ? AND order_id BETWEEN ? AND ?"
+            f" AND placed_ms BETWEEN ? AND ? ORDER BY order_id {'DESC' if newest else 'ASC'} LIMIT ?",
+        )
+        times = (start_ms or 0, FOREVER if end_ms is None else end_ms)
+
+        def ask(db: sqlite3.Connection) -> list[OrderRow]:
+            first, last = (from_id or 0, FOREVER)
+            if start_ms is not None or end_ms is not None:
+                low, last = placed_between(db, *times)
+                first = max(first, low)
+            values = (account_id, symbol_id, first, last, *times, limit)
+            return read_orders(db.execute(query, values).fetchone()[0])
+
+        rows = await self._reader.ask(ask)
+        return rows[::-1] if newest else rows
+
+    async def orders_by_id(self, order_ids: Sequence[int]) -> list[OrderRow]:
+        ids = json.dumps(list(order_ids))
+        return await self._reader.ask(lambda db: read_orders(db.execute(ORDERS_BY_ID, (ids,)).fetchone()[0]))
+
+    async def prevented(
+        self, account_id: int, symbol_id: int, *, order_id: int | None = None, from_id: int | None = None,
+        limit: int = 500,
+    ) -> list[PreventedRow]:  # fmt: skip
+        condition = "" if order_id is None else "AND :order IN (maker_order, taker_order)"
+        query = as_json(
+            PREVENTED,
+            "FROM prevented WHERE account_id = :account AND symbol_id = :symbol AND prevented_id >= :first"
+            f" {condition} ORDER BY prevented_id LIMIT :limit",
+        )
+        values = {"account": account_id, "symbol": symbol_id, "first": from_id or 0, "limit": limit, "order": order_id}
+        return await self._reader.ask(lambda db: read_prevented(db.execute(query, values).fetchone()[0]))
+
+    async def order_list(self, account_id: int, list_id: int | None, client_list_id: str | None) -> ListRow | None:
+        column, value = ("client_list_id", client_list_id) if list_id is None else ("list_id", list_id)
+        query = as_json(LIST, f"FROM lists WHERE account_id = ? AND {column} = ? ORDER BY list_id DESC LIMIT 1")
+        values = (account_id, value)
+        found = await self._reader.ask(lambda db: read_lists(db.execute(query, values).fetchone()[0]))
+        return found[0] if found else None
+
+    async def order_lists(
+        self, account_id: int, *, open_only: bool, from_id: int | None = None, start_ms: int | None = None,
+        end_ms: int | None = None, limit: int = 500,
+    ) -> list[ListRow]:  # fmt: skip
+        """In order of id: from an id or time on; the newest when neither is given."""
+        newest = from_id is None and start_ms is None
+        query = as_json(
+            LIST,
+            "FROM lists WHERE account_id = ? AND list_id >= ? AND placed_ms BETWEEN ? AND ?"
+            f" {'''AND status <> 'ALL_DONE' ''' if open_only else ''}"
+            f" ORDER BY list_id {'DESC' if newest else 'ASC'} LIMIT ?",
+        )
+        values = (account_id, from_id or 0, start_ms or 0, FOREVER if end_ms is None else end_ms, limit)
+        rows = await self._reader.ask(lambda db: read_lists(db.execute(query, values).fetchone()[0]))
+        return rows[::-1] if newest else rows
+
+    async def list_orders(self, list_ids: Sequence[int]) -> list[OrderRow]:
+        ids = json.dumps(list(list_ids))
+        return await self._reader.ask(lambda db: read_orders(db.execute(LIST_ORDERS, (ids,)).fetchone()[0]))
+
+    async def balances(self, account_id: int) -> list[Balance]:
+        values = {"account": account_id}
+        return await self._reader.ask(lambda db: [Balance(*row) for row in db.execute(BALANCES, values).fetchall()])
+
+    async def symbols(self) -> list[SymbolRow]:
+        text = f"SELECT {','.join(SYMBOL)} FROM symbol_state ORDER BY symbol_id"
+        return await self._reader.ask(lambda db: [SymbolRow(*row) for row in db.execute(text).fetchall()])
+
+    async def assets(self) -> list[AssetRow]:
+        text = "SELECT asset_id, asset FROM assets ORDER BY asset_id"
+        return await self._reader.ask(lambda db: [AssetRow(*row) for row in db.execute(text).fetchall()])
+
+    async def partitions(self) -> list[PartitionRow]:
+        text = f"SELECT {','.join(PARTITION)} FROM engine_partition ORDER BY part"
+        return await self._reader.ask(lambda db: [PartitionRow(*row) for row in db.execute(text).fetchall()])
+
+
+def _order_by_id(db: sqlite3.Connection, wanted: tuple[int, int, int]) -> OrderRow | None:
+    found = read_orders(db.execute(ORDER_BY_ID, wanted).fetchone()[0])
+    if found:
+        return found[0]
+    pending = read_intake(db.execute(PENDING_BY_ID, wanted).fetchone()[0])
+    return pending_order(pending[0]) if pending else None
+
+
+def _order_by_name(db: sqlite3.Connection, wanted: tuple[int, str, int]) -> OrderRow | None:
+    """One still on its way has the name now, so it is newer than any that had it before."""
+    pending = read_intake(db.execute(PENDING_BY_NAME, wanted).fetchone()[0])
+    if pending:
+        return pending_order(pending[0])
+    found = read_orders(db.execute(ORDER_BY_NAME, wanted).fetchone()[0])
+    return found[0] if found else None
