@@ -87,30 +87,30 @@ def close(market: Market, order: Order, status: int) -> None:
 
 def cancel(market: Market, order: Order, cancel_client_id: str) -> None:
     """Ends an open order for its owner, and the other leg of its list."""
-    if order.oco is not None:
-        retire_sibling(market, order, CANCELED)
-    detach(market, order)
     market.events.append(
         OrderCanceled(
             symbol_id=market.symbol_id, order_id=order.order_id, account=order.account, left=order.left,
             reason=BY_OWNER, cancel_client_id=cancel_client_id,
         )
     )  # fmt: skip
+    if order.oco is not None:
+        retire_sibling(market, order, CANCELED)
+    detach(market, order)
     close(market, order, CANCELED)
     release(market, order, 0)
 
 
 def expire(market: Market, order: Order, status: int, reason: str) -> None:
     """Ends an open order for the market; ``status`` is EXPIRED or EXPIRED_IN_MATCH."""
-    if order.oco is not None:
-        retire_sibling(market, order, EXPIRED)
-    detach(market, order)
     market.events.append(
         OrderExpired(
             symbol_id=market.symbol_id, order_id=order.order_id, account=order.account, left=order.left,
             reason=reason, in_match=status != EXPIRED,
         )
     )  # fmt: skip
+    if order.oco is not None:
+        retire_sibling(market, order, EXPIRED)
+    detach(market, order)
     close(market, order, status)
     release(market, order, 0)
 
