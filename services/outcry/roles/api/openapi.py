@@ -117,7 +117,7 @@ def _example(param: Param) -> Any:
     if param.kind == "enum":
         known = EXAMPLES.get(param.name)
         return known if known in param.values else param.values[0]
-    fallback = {"str": "text", "client_id": "my-order-1", "bool": True, "decimal": "1.00", "int": 1}
+    fallback = {"str": "text", "names": "SPOT", "client_id": "my-order-1", "bool": True, "decimal": "1.00", "int": 1}
     return EXAMPLES.get(param.name, param.default if param.default is not None else fallback.get(param.kind))
 
 
