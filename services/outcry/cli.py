@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(given.run(given))
     except SettingsError as trouble:
         return _complain(str(trouble), MISUSED)
-    except (Refused, Damaged, OutOfService) as trouble:
+    except (Refused, Damaged, OutOfService, wiring.InUse) as trouble:
         return _complain(str(trouble), FAILED)
     except OutcomeUnknown as trouble:
         return _complain(f"{trouble} The change may or may not have been written: list before you try again.", FAILED)

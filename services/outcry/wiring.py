@@ -16,11 +16,12 @@ import uvloop
 from outcry import __version__
 from outcry.adapters.clock import SystemClock
 from outcry.adapters.memory import MemoryFeed, MemoryShared
+from outcry.adapters.sqlite import InUse as InUse
 from outcry.adapters.sqlite import Store
 from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.admin.control import Control, NotRunning, ask_running
-from outcry.roles.admin.demo import DEMO_KEYS
+from outcry.roles.admin.demo import DEMO_KEYS, WithoutDemoKeys
 from outcry.roles.admin.founding import Founding, start_price, terms_of
 from outcry.roles.admin.masterkey import master_key
 from outcry.roles.admin.verbs import Admin, Params, Refused, Result
@@ -32,10 +33,10 @@ from outcry.roles.api.endpoint import Endpoint
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.gate import Gate
 from outcry.roles.api.insider import Insider
-from outcry.roles.api.vault import Vault
+from outcry.roles.api.vault import KeyRing, Vault
 from outcry.roles.api.venue import Venue
+from outcry.roles.api.wire import Asgi
 from outcry.roles.crew import Crew
-from outcry.roles.engine import replay as engine_replay
 from outcry.roles.engine import verify as engine_verify
 from outcry.roles.engine.engine import Engine
 from outcry.roles.engine.keeper import Keeper
@@ -120,12 +121,14 @@ class Exchange:
         )  # fmt: skip
         self.crew = Crew(self.venue.status, self.telemetry)
         self.gate = Gate(self.venue, vault)
+        if not settings.loopback:
+            self.gate.keys = KeyRing(WithoutDemoKeys(store.ledger), vault, clock)
         self.listing = api_listing.Listing(self.venue)
         self.hub = Hub(self.venue)
         users = UserStreams(self.venue)
         self.sockets = MarketSockets(self.hub, self.gate, users, telemetry=self.telemetry)
         self.ws_api = WsApi(self.gate, ENDPOINTS, users, telemetry=self.telemetry)
-        served = {"/ws": self.sockets, "/stream": self.sockets, "/ws-api/v3": self.ws_api}
+        served: dict[str, Asgi] = {"/ws": self.sockets, "/stream": self.sockets, "/ws-api/v3": self.ws_api}
         self.app = build_app(self.venue, self.gate, ENDPOINTS, served, telemetry=self.telemetry)
 
     async def _recover(self) -> None:

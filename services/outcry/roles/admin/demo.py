@@ -5,7 +5,8 @@ from typing import Final, NamedTuple
 from outcry.agents.crowd import ACCOUNTS as CROWD
 from outcry.market.instrument import Instrument
 from outcry.market.terms import FEE_ACCOUNT, MINOR_UNITS
-from outcry.rows import AccountRow
+from outcry.ports import Registry
+from outcry.rows import AccountRow, KeyRow
 
 QUOTE: Final = "USD"
 FEE_PPM: Final = 1_000  # 0.1 %, maker and taker
@@ -80,3 +81,17 @@ def deposits(*, crowd: bool) -> list[tuple[int, str, int]]:
 def units_worth(pair: Pair, money: int) -> int:
     """Base minor units worth ``money`` quote minor units at the reference price."""
     return money * MINOR_UNITS // (pair.reference * pair.tick_size)
+
+
+class WithoutDemoKeys:
+    """A key book in which the documented keys do not exist: for an exchange that others can reach."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def key(self, api_key: str) -> KeyRow | None:
+        documented = any(api_key == name for name, _, _ in DEMO_KEYS)
+        return None if documented else await self._registry.key(api_key)
+
+    async def account(self, account_id: int) -> AccountRow | None:
+        return await self._registry.account(account_id)

@@ -67,17 +67,14 @@ class Founding:
 
     async def _issue_keys(self) -> None:
         """The documented keys where only this machine can use them, random ones elsewhere."""
-        live = [key for key in await self.ledger.keys() if not key.revoked_ms]
+        stored = await self.ledger.keys()
         documented = {api_key for api_key, _, _ in demo.DEMO_KEYS}
         for api_key, secret, account_id in demo.DEMO_KEYS:
-            own = {key.api_key for key in live if key.account_id == account_id}
+            own = {key.api_key for key in stored if key.account_id == account_id}
             if self.settings.loopback:
                 if api_key not in own:
                     await self._store_key(IssuedKey(api_key, secret, account_id))
-                continue
-            if api_key in own:
-                await self.ledger.revoke_key(api_key, self.clock.now_ms(), ACTOR)
-            if not own - documented:
+            elif not own - documented:
                 key = IssuedKey(secrets.token_hex(32), secrets.token_hex(32), account_id)
                 await self._store_key(key)
                 self.issued.append(key)

@@ -6,12 +6,12 @@ import logging
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from outcry.ports import Clock, OutOfService, Registry
+from outcry.ports import Clock, OutOfService
 from outcry.roles.api.errors import overloaded
 from outcry.roles.api.signing import HMAC
 from outcry.rows import AccountRow, KeyRow
@@ -76,10 +76,17 @@ class Credential:
         return not self.networks or _within(client_ip, self.networks)
 
 
+class KeyBook(Protocol):
+    """Where keys and their accounts are written down; ports.Registry is one."""
+
+    async def key(self, api_key: str) -> KeyRow | None: ...
+    async def account(self, account_id: int) -> AccountRow | None: ...
+
+
 class KeyRing:
     """Looks credentials up by API key; unknown keys are remembered as well, so that a flood of them stays cheap."""
 
-    def __init__(self, registry: Registry, vault: Vault, clock: Clock) -> None:
+    def __init__(self, registry: KeyBook, vault: Vault, clock: Clock) -> None:
         self._registry = registry
         self._vault = vault
         self._clock = clock
