@@ -6,11 +6,11 @@ Times are integer milliseconds; ``in_microseconds`` makes the ``timeUnit=MICROSE
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from outcry.decimals import money_text, price_text, qty_text
+from outcry.decimals import money_text, percent_text, price_text, qty_text, weighted_price
 from outcry.market.candles import Bar
 from outcry.market.events import Traded
 from outcry.market.instrument import Instrument
-from outcry.market.terms import BUY, MINOR_UNITS, SELL
+from outcry.market.terms import BUY, SELL
 from outcry.roles.stream.changes import Changes
 
 Payload = dict[str, Any]
@@ -160,20 +160,6 @@ def kline(instrument: Instrument, event_ms: int, interval: str, bar: Bar, *, clo
             "B": "0",
         },
     }
-
-
-def weighted_price(instrument: Instrument, amount: int, volume: int) -> int:
-    """The volume-weighted average price in minor units of the quote, rounded down; 0 without volume."""
-    return amount * MINOR_UNITS // (volume * instrument.lot_size) if volume else 0
-
-
-def percent_text(change: int, start: int) -> str:
-    """A change as percent of ``start`` with three decimals, rounded half away from zero."""
-    if not start:
-        return "0.000"
-    thousandths = (abs(change) * 200_000 + start) // (2 * start)
-    sign = "-" if change < 0 and thousandths else ""
-    return f"{sign}{thousandths // 1000}.{thousandths % 1000:03d}"
 
 
 def mini_ticker(instrument: Instrument, event_ms: int, bar: Bar) -> Payload:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from outcry.decimals import price_text, qty_text
+from outcry.decimals import price_text, qty_text, weighted_price
 from outcry.market.candles import DAY
 from outcry.roles.stream import payloads
 from outcry.roles.stream.board import Board
@@ -86,7 +86,7 @@ def _average(board: Board, now_ms: int) -> Payload:
     assert board.rolling is not None
     instrument = board.instrument
     amount, volume, last = board.rolling.average(now_ms)
-    price = payloads.weighted_price(instrument, amount, volume) if volume else last * instrument.tick_size
+    price = weighted_price(instrument, amount, volume) if volume else last * instrument.tick_size
     return payloads.average_price(instrument, now_ms, price, board.rolling.last_trade_ms)
 
 

@@ -1,7 +1,5 @@
 """Public payloads field for field as the examples of web-socket-streams.md name them."""
 
-import pytest
-
 from outcry.market.candles import Bar
 from outcry.market.terms import BUY, SELL
 from outcry.ports import MarketUpdate
@@ -63,21 +61,6 @@ def test_a_window_ticker_has_its_fields() -> None:
         "h": "1.50000000", "l": "0.90000000", "c": "1.10000000", "w": "1.12500000", "v": "0.00040000",
         "q": "0.00045000", "O": 60_000, "C": 120_000, "F": 1, "L": 4, "n": 4,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "start", "text"),
-    [
-        (0, 0, "0.000"),
-        (1, 3, "33.333"),
-        (-1, 3, "-33.333"),
-        (2, 3, "66.667"),
-        (-1, 10_000_000, "0.000"),
-        (5, 2, "250.000"),
-    ],
-)
-def test_percents_have_three_decimals(change: int, start: int, text: str) -> None:
-    assert payloads.percent_text(change, start) == text
 
 
 def test_microseconds_reach_every_time_of_a_payload() -> None:
