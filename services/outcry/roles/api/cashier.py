@@ -129,29 +129,32 @@ def _claims(tickets: Sequence[Ticket]) -> list[KeyClaim]:
 def _requests(ticket: Ticket, group: int) -> list[HoldRequest]:
     """What the ticket needs: one hold per new order, of which a pair's second is empty."""
     intent = ticket.intent
+    if isinstance(intent, Place):
+        return [_request(intent, intent.need, encode_command(intent.order), group)]
     body = encode_command(_bare(ticket))
-    in_list = isinstance(intent, PlacePair)
-    return [
-        HoldRequest(
-            place.instrument.partition,
-            place.order.account,
-            place.order.symbol_id,
-            place.asset,
-            amount,
-            place.order.client_order_id,
-            place.window_ms,
-            body,
-            group,
-            in_list,
-        )
-        for place, amount in zip(new_orders(intent), _amounts(ticket), strict=True)
+    requests = [
+        _request(place, amount, body, group) for place, amount in zip(new_orders(intent), _amounts(ticket), strict=True)
     ]
+    return [request._replace(in_list=True) for request in requests] if isinstance(intent, PlacePair) else requests
+
+
+def _request(place: Place, amount: int, body: bytes, group: int) -> HoldRequest:
+    order = place.order
+    return HoldRequest(
+        place.instrument.partition,
+        order.account,
+        order.symbol_id,
+        place.asset,
+        amount,
+        order.client_order_id,
+        place.window_ms,
+        body,
+        group,
+    )
 
 
 def _amounts(ticket: Ticket) -> tuple[int, ...]:
     intent = ticket.intent
-    if isinstance(intent, Place):
-        return (intent.need,)
     if isinstance(intent, PlacePair):
         return max(intent.above.need, intent.below.need), 0
     assert isinstance(intent, Replace)
@@ -162,8 +165,6 @@ def _amounts(ticket: Ticket) -> tuple[int, ...]:
 def _bare(ticket: Ticket) -> AnyCommand:
     """The command before it has order ids, holds and bounds."""
     intent = ticket.intent
-    if isinstance(intent, Place):
-        return intent.order
     symbol_id = intent.instrument.symbol_id
     if isinstance(intent, PlacePair):
         return PlaceList(
@@ -193,20 +194,30 @@ def _bare(ticket: Ticket) -> AnyCommand:
 
 
 def _stamp(ticket: Ticket, results: Sequence[HoldResult], held_nothing: bool) -> None:
+    """Writes ids, holds and bounds into the command."""
+    intent = ticket.intent
+    if isinstance(intent, Place):
+        ticket.order_ids = (results[0].order_id,)
+        ticket.command = _stamped(ticket, intent, intent.need, results[0])
+        return
     amounts = (0,) if held_nothing else _amounts(ticket)
     orders = [
-        msgspec.structs.replace(
-            place.order,
-            command_id=ticket.command_id,
-            order_id=result.order_id,
-            held=amount,
-            intake_ms=result.intake_ms,
-            valid_until_ms=result.valid_until_ms,
-        )
-        for place, amount, result in zip(new_orders(ticket.intent), amounts, results, strict=True)
+        _stamped(ticket, place, amount, result)
+        for place, amount, result in zip(new_orders(intent), amounts, results, strict=True)
     ]
     ticket.order_ids = tuple(order.order_id for order in orders)
     ticket.command = _with_orders(_bare(ticket), orders, results[0].list_id)
+
+
+def _stamped(ticket: Ticket, place: Place, amount: int, result: HoldResult) -> PlaceOrder:
+    return msgspec.structs.replace(
+        place.order,
+        command_id=ticket.command_id,
+        order_id=result.order_id,
+        held=amount,
+        intake_ms=result.intake_ms,
+        valid_until_ms=result.valid_until_ms,
+    )
 
 
 def _with_orders(bare: AnyCommand, orders: Sequence[PlaceOrder], list_id: int) -> AnyCommand:
