@@ -231,6 +231,7 @@ def serve(settings: Settings, progress: Progress) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return _in_loop(_serve(settings, progress))
 
 

@@ -45,6 +45,7 @@ class Founding:
     settings: Settings
     progress: Progress
     issued: list[IssuedKey] = field(default_factory=list)
+    _told: bool = False
 
     async def run(self) -> None:
         """Assets, accounts, money, keys, symbols, history: in this order, each only where it is missing.
@@ -105,7 +106,9 @@ class Founding:
         hours = self.settings.simulation_history_hours
         if not hours or await self.ledger.candles(instrument.symbol_id, DAY, limit=1):
             return
-        self.progress(f"Back-filling candles of {instrument.symbol}")
+        if not self._told:
+            self.progress("Back-filling a year of candles for every symbol")
+            self._told = True
         rng = Random(self.settings.simulation_seed * 1_000 + instrument.symbol_id)
         rows = Past(instrument, rng).candles(close, self.clock.now_ms(), hours)
         for start in range(0, len(rows), CANDLES_AT_ONCE):
