@@ -35,3 +35,17 @@ def minor_units(value: Decimal) -> int | None:
     scaled = _EXACT.multiply(value, Decimal(MINOR_UNITS))
     whole = int(scaled)
     return whole if whole == scaled else None
+
+
+def weighted_price(instrument: Instrument, amount: int, volume: int) -> int:
+    """The volume-weighted average price in quote minor units: ``amount`` minor units paid for ``volume`` lots."""
+    return amount * MINOR_UNITS // (volume * instrument.lot_size) if volume else 0
+
+
+def percent_text(change: int, start: int) -> str:
+    """A change as percent of ``start`` with three decimals, rounded half away from zero."""
+    if not start:
+        return "0.000"
+    thousandths = (abs(change) * 200_000 + start) // (2 * start)
+    sign = "-" if change < 0 and thousandths else ""
+    return f"{sign}{thousandths // 1000}.{thousandths % 1000:03d}"

@@ -112,8 +112,18 @@ class Bar:
     """One candle that still grows; without trades it is flat at ``price``."""
 
     __slots__ = (
-        "amount", "close", "first_trade", "high", "last_trade", "low", "open", "open_ms",
-        "taker_buy_amount", "taker_buy_volume", "trades", "volume",
+        "amount",
+        "close",
+        "first_trade",
+        "high",
+        "last_trade",
+        "low",
+        "open",
+        "open_ms",
+        "taker_buy_amount",
+        "taker_buy_volume",
+        "trades",
+        "volume",
     )
 
     def __init__(self, open_ms: int, price: int) -> None:
@@ -174,8 +184,19 @@ class Bar:
     def row(self, symbol_id: int, interval_ms: int) -> CandleRow:
         """The candle as it is now."""
         return CandleRow(
-            symbol_id, interval_ms, self.open_ms, self.open, self.high, self.low, self.close, self.volume,
-            self.amount, self.trades, self.taker_buy_volume, self.taker_buy_amount, self.first_trade,
+            symbol_id,
+            interval_ms,
+            self.open_ms,
+            self.open,
+            self.high,
+            self.low,
+            self.close,
+            self.volume,
+            self.amount,
+            self.trades,
+            self.taker_buy_volume,
+            self.taker_buy_amount,
+            self.first_trade,
             self.last_trade,
         )
 

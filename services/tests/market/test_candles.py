@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from outcry.market.candles import (
     DAY,
     HOUR,
@@ -66,7 +67,10 @@ def test_one_take_gives_each_stored_interval_once() -> None:
     candles.trade(NOON + MINUTE, Deal(2, 101, 1))
     rows = candles.take()
     assert [(row.interval_ms, row.open_ms, row.trades) for row in rows] == [
-        (MINUTE, NOON, 1), (HOUR, NOON, 2), (DAY, NOON - 12 * HOUR, 2), (MINUTE, NOON + MINUTE, 1),
+        (MINUTE, NOON, 1),
+        (HOUR, NOON, 2),
+        (DAY, NOON - 12 * HOUR, 2),
+        (MINUTE, NOON + MINUTE, 1),
     ]
     assert candles.take() == []
 
@@ -90,14 +94,13 @@ def test_symbols_have_candles_of_their_own() -> None:
 
 DEALS = st.lists(
     st.tuples(st.integers(0, 3 * DAY), st.integers(1, 10_000), st.integers(1, 50), st.sampled_from([BUY, SELL])),
-    min_size=1, max_size=40,
+    min_size=1,
+    max_size=40,
 )
 
 
 @given(DEALS, st.sampled_from([m for m in INTERVALS.values() if m >= MINUTE]))
-def test_merged_minutes_equal_the_candle_of_all_trades(
-    raw: list[tuple[int, int, int, int]], interval_ms: int
-) -> None:
+def test_merged_minutes_equal_the_candle_of_all_trades(raw: list[tuple[int, int, int, int]], interval_ms: int) -> None:
     deals = [
         (NOON + time, Deal(number, price, qty, side))
         for number, (time, price, qty, side) in enumerate(sorted(raw), start=1)

@@ -25,7 +25,7 @@ CLIENT_ID = re.compile(r"[A-Za-z0-9_.:/-]{1,36}", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Param:
-    """One parameter. ``kind``: str, int, decimal, bool, symbol, symbols, enum, client_id, json.
+    """One parameter. ``kind``: str, int, decimal, bool, symbol, symbols, names, enum, client_id, json.
 
     ``low``/``high`` bound an int, ``values`` are an enum's members, ``default`` stands for an absent one.
     """

@@ -30,6 +30,7 @@ TIMES: Final = frozenset(("startTime", "endTime"))  # milliseconds or microsecon
 
 _INT = re.compile(r"[0-9]{1,20}", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z0-9_.-]{1,20}", re.ASCII)
+_NAME = re.compile(r"[A-Z0-9_]{1,32}", re.ASCII)
 _JSON = msgspec.json.Decoder(float_hook=str)
 _ENUM_REFUSALS: Final[dict[str, tuple[int, str]]] = {
     "side": (-1117, "Invalid side."),
@@ -151,7 +152,7 @@ _Slot = tuple[str, bool, Any, bool, Reader]
 
 
 def _slot(param: Param, strict: bool) -> _Slot:
-    structured = param.kind in ("json", "symbols")
+    structured = param.kind in ("json", "symbols", "names")
     return param.name, param.required, param.default, structured, _READERS[param.kind](param, strict)
 
 
@@ -255,6 +256,18 @@ def _symbols_reader(param: Param, strict: bool) -> Reader:
     return read
 
 
+def _names_reader(param: Param, strict: bool) -> Reader:
+    """One name, or a JSON array of names."""
+
+    def read(value: Any, instruments: Instruments) -> tuple[str, ...]:
+        wanted = value if type(value) is not str else _json_or_none(value) if value[:1] == "[" else [value]
+        if type(wanted) is not list or not all(type(s) is str and _NAME.fullmatch(s) for s in wanted):
+            raise _malformed(param.name)
+        return tuple(wanted)
+
+    return read
+
+
 def _enum_reader(param: Param, strict: bool) -> Reader:
     allowed = frozenset(param.values)
     code, text = _enum_refusal(param)
@@ -308,6 +321,7 @@ _READERS: Final[dict[str, Callable[[Param, bool], Reader]]] = {
     "bool": _bool_reader,
     "symbol": _symbol_reader,
     "symbols": _symbols_reader,
+    "names": _names_reader,
     "enum": _enum_reader,
     "client_id": _client_id_reader,
     "json": _json_reader,

@@ -7,6 +7,8 @@ from typing import Any
 from outcry.market.instrument import Instrument
 from outcry.ports import Clock, Feed, Ledger, Shared
 from outcry.roles.api.desk import Desk
+from outcry.roles.api.positions import Positions
+from outcry.roles.api.tickerstats import TickerStatistics
 from outcry.settings import Settings
 from outcry.telemetry import Telemetry
 
@@ -27,6 +29,10 @@ class Venue:
     last_prices: dict[int, int] = field(default_factory=dict)  # ticks by symbol id; 0 or absent: none yet
     telemetry: Telemetry = field(default_factory=Telemetry)
     status: dict[str, Any] = field(default_factory=dict)  # component -> {"status","detail"} for health
+
+    def __post_init__(self) -> None:
+        self.statistics = TickerStatistics(self.ledger, self.clock)
+        self.positions = Positions(self.ledger)
 
     def use(self, instruments: Sequence[Instrument]) -> None:
         """Takes the current terms of every listed symbol."""
