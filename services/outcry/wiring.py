@@ -7,10 +7,8 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final, TypeVar
 
-import uvicorn
 import uvloop
 
 from outcry import __version__
@@ -33,6 +31,7 @@ from outcry.roles.api.endpoint import Endpoint
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.gate import Gate
 from outcry.roles.api.insider import Insider
+from outcry.roles.api.server import Server, bound_socket, config_of
 from outcry.roles.api.vault import KeyRing, Vault
 from outcry.roles.api.venue import Venue
 from outcry.roles.api.wire import Asgi
@@ -55,8 +54,7 @@ LEDGER_FILE: Final = "outcry.db"
 MASTER_KEY_FILE: Final = "master.key"
 DRAIN_SECONDS: Final = 5.0  # for accepted orders to get their answers at the end
 GOODBYE_SECONDS: Final = 0.5  # over which WebSocket clients are closed
-CLOSE_SECONDS: Final = 5  # for open connections after that
-BACKLOG: Final = 2048
+WATCH_SECONDS: Final = 1.0
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *marketdata.ENDPOINTS,
@@ -151,11 +149,25 @@ class Exchange:
         self.crew.add("desk", self.desk.run)
         self.crew.add("listing", self.listing.run)
         self.crew.add("streams", self.hub.supervise)
+        self.crew.add("watch", self._watch)
         self.control = Control(self._admin, self._folder)
         await self.control.start()
         if self.settings.simulation_enabled:
             self.simulation = await self._simulation()
             self.crew.add("simulation", self.simulation.run)
+
+    async def _watch(self) -> None:
+        """Tells health and metrics how the engine fares."""
+        self.telemetry.lag.set_function(lambda: self.engine.lag)
+        self.telemetry.halted.set_function(lambda: len(self.engine.halted))
+        while True:
+            state, cause = "ok", ""
+            if self.engine.stalled:
+                state, cause = "down", f"{self.engine.lag} records wait and none is applied. {self.engine.trouble}"
+            elif self.engine.trouble:
+                state, cause = "degraded", self.engine.trouble
+            self.venue.status["matching"] = {"status": state, "detail": cause.strip()}
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def _simulation(self) -> Simulation:
         """The crowd on the chosen demo symbols, at the prices where they stand."""
@@ -202,30 +214,6 @@ class Exchange:
         await asyncio.to_thread(self.store.close)
 
 
-class Server(uvicorn.Server):
-    """uvicorn, told to let the exchange say goodbye before it closes the sockets."""
-
-    def __init__(self, config: uvicorn.Config, exchange: Exchange) -> None:
-        super().__init__(config)
-        self._exchange = exchange
-        self._loop = asyncio.get_running_loop()
-        self._parting: asyncio.Task[None] | None = None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal parts gently, the second ends at once."""
-        self._loop.call_soon_threadsafe(self._part)
-
-    def _part(self) -> None:
-        if self._parting is not None:
-            self.should_exit = self.force_exit = True
-            return
-        self._parting = self._loop.create_task(self._exchange.part())
-        self._parting.add_done_callback(self._exit)
-
-    def _exit(self, parting: asyncio.Task[None]) -> None:
-        self.should_exit = True
-
-
 def serve(settings: Settings, progress: Progress) -> int:
     """Runs the exchange until a signal ends it; returns the exit status. Raises what ``Exchange.start`` raises."""
     logging.basicConfig(
@@ -236,14 +224,14 @@ def serve(settings: Settings, progress: Progress) -> int:
 
 
 async def _serve(settings: Settings, progress: Progress) -> int:
-    listener = _bound(settings)
+    listener = bound_socket(settings.host, settings.port)
     exchange = Exchange(settings, progress)
     progress(f"Outcry {__version__} starts on {Path(settings.data_dir).resolve()}")
     try:
         await exchange.start()
         gc.collect()
         gc.freeze()
-        server = Server(_uvicorn_config(exchange), exchange)
+        server = Server(config_of(exchange.app, StreamProtocol), exchange.part)
         _announce(exchange, listener, progress)
         await server.serve(sockets=[listener])
     finally:
@@ -251,43 +239,6 @@ async def _serve(settings: Settings, progress: Progress) -> int:
         listener.close()
     progress("Stopped.")
     return 0
-
-
-def _uvicorn_config(exchange: Exchange) -> uvicorn.Config:
-    return uvicorn.Config(
-        exchange.app,
-        http="httptools",
-        ws=StreamProtocol,
-        ws_max_size=65_536,
-        ws_per_message_deflate=False,
-        ws_ping_interval=20.0,
-        ws_ping_timeout=60.0,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        backlog=BACKLOG,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=CLOSE_SECONDS,
-        h11_max_incomplete_event_size=65_536,
-    )
-
-
-def _bound(settings: Settings) -> socket.socket:
-    """A socket on the wanted address, bound before anything else is touched. Raises OutOfService."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except (OSError, OverflowError) as trouble:
-        listener.close()
-        raise OutOfService(
-            f"Port {settings.port} on {settings.host} cannot be had: {trouble}. "
-            "Choose another with --port or OUTCRY_PORT, or stop who has it."
-        ) from None
-    return listener
 
 
 def _announce(exchange: Exchange, listener: socket.socket, progress: Progress) -> None:

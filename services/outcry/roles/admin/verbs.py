@@ -1,8 +1,10 @@
 """The operator's verbs, the same whether the exchange runs or rests: each checks, acts, and leaves an audit row."""
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from outcry.codec import encode_frame
@@ -19,6 +21,7 @@ ED25519_BYTES: Final = 32
 SCOPES: Final = ("read", "trade", "withdraw", "admin")
 FIRST_ACCOUNT: Final = 3001  # below are the venue's own, the demo's and the crowd's
 DAY_MS: Final = 86_400_000
+AMOUNT: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,8})?", re.ASCII)
 
 Params = Mapping[str, Any]
 Result = dict[str, Any]
@@ -192,7 +195,7 @@ class Admin:
         return {"symbol": instrument.symbol, "status": "TRADING"}
 
     async def _audit_list(self, params: Params) -> Result:
-        return {"rows": [row._asdict() for row in await self._ledger.audit_log(params.get("limit", 100))]}
+        return {"rows": [_audit_shown(row) for row in await self._ledger.audit_log(params.get("limit", 100))]}
 
     async def _account(self, params: Params) -> AccountRow:
         row = await self._ledger.account(params["account"])
@@ -217,10 +220,7 @@ class Admin:
 
 def _amount(text: str) -> int:
     """A positive decimal with at most 8 decimals in minor units."""
-    try:
-        amount = minor_units(Decimal(text)) if len(text) <= 40 and text.isascii() else None
-    except (InvalidOperation, OverflowError, ValueError):
-        amount = None
+    amount = minor_units(Decimal(text)) if AMOUNT.fullmatch(text) else None
     if amount is None or not 0 < amount < MAX_AMOUNT:
         raise Refused(f"{text!r} is no amount. Write a positive decimal with at most 8 decimals, such as 0.5.")
     return amount
@@ -267,3 +267,10 @@ def _symbol_shown(instrument: Instrument) -> Result:
         "step": money_text(instrument.lot_size),
         "partition": instrument.partition,
     }
+
+
+def _audit_shown(row: AuditRow) -> Result:
+    time = datetime.fromtimestamp(row.time_ms / 1000, UTC)
+    shown: Result = row._asdict()
+    del shown["time_ms"]
+    return {"time": time.strftime("%Y-%m-%d %H:%M:%S"), **shown}
