@@ -40,7 +40,7 @@ async def once(call: Call, name: str, work: Work, settled: Settled) -> Any:
         answer = await work(key)
     except Replayed as earlier:
         call.headers[REPLAYED_HEADER] = "true"
-        return _give(msgspec.json.decode(earlier.response, type=StoredAnswer), call.headers)
+        return _give(msgspec.json.decode(earlier.response, type=StoredAnswer))
     except Unsettled as earlier:
         answer = await settled(earlier.order_id)
         call.headers[REPLAYED_HEADER] = "true"
@@ -48,7 +48,7 @@ async def once(call: Call, name: str, work: Work, settled: Settled) -> Any:
         raise Refusal(-1099, "Request with this Idempotency-Key is in progress.", 409)
     if answer.final:
         await call.venue.ledger.store_response(call.account_id, key.text, msgspec.json.encode(answer))
-    return _give(answer, call.headers)
+    return _give(answer)
 
 
 def refused(code: int, text: str, status: int = 400) -> StoredAnswer:
@@ -70,7 +70,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _give(answer: StoredAnswer, headers: Mapping[str, str]) -> Any:
+def _give(answer: StoredAnswer) -> Any:
     if answer.status == 200:
         return answer.body
-    raise Refusal(answer.body["code"], answer.body["msg"], answer.status, headers=headers)
+    raise Refusal(answer.body["code"], answer.body["msg"], answer.status)
