@@ -370,3 +370,12 @@ class Record(NamedTuple):
     offset: int
     timestamp_ms: int
     frame: bytes
+
+
+class Money(NamedTuple):
+    """All money of the ledger at one moment, postings that are not folded yet included. Amounts are minor units."""
+
+    balances: list[tuple[int, int, int, int]]  # account, asset, free, held
+    needs: list[tuple[int, int, int]]  # account, asset, what open orders and unapplied intake rows hold
+    transfers: list[tuple[int, int]]  # asset, deposits minus withdrawals
+    strays: list[int]  # orders that are open in only one of ``orders`` and ``intake``

@@ -132,6 +132,11 @@ class ResultBook(OnFile):
         text = f"SELECT {','.join(CHECKPOINT)} FROM checkpoints WHERE part = ? ORDER BY next_offset"
         return await self._reader.ask(lambda db: [Checkpoint(*row) for row in db.execute(text, (part,)).fetchall()])
 
+    async def drop_checkpoints(self, part: int, before_offset: int) -> int:
+        """Deletes the checkpoints before an offset; returns how many."""
+        text = "DELETE FROM checkpoints WHERE part = ? AND next_offset < ?"
+        return await self._writer.do(lambda work: work.db.execute(text, (part, before_offset)).rowcount)
+
 
 def _commit(work: Work, parts: Sequence[PartBatch]) -> set[int]:
     fences = work.memory.fences(work.db)
@@ -209,7 +214,7 @@ def _change_orders(db: sqlite3.Connection, touched: Sequence[OrderRow]) -> None:
         return
     if CHANGE_ORDERS.run(db, [_changed(row) for row in touched]) != len(touched):
         raise Damaged("An order that changed is not in the ledger. Run `outcry verify`.")
-    names = [(row.order_id, row.client_order_id) for row in touched if row.open]
+    names = [(row.order_id, row.client_order_id) for row in touched]
     for text in RENAMED.ask(db, names):
         for order_id, name in json.loads(text):
             # The name may have been taken in between: the order keeps its old one at intake then.

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
+from outcry.adapters.sqlite.evidence import EvidenceBook
 from outcry.adapters.sqlite.faults import damaged
 from outcry.adapters.sqlite.housekeeping import HousekeepingBook
 from outcry.adapters.sqlite.intake import IntakeBook
@@ -18,7 +19,7 @@ from outcry.adapters.sqlite.writer import Writer
 from outcry.ports import Clock
 
 
-class SqliteLedger(IntakeBook, ResultBook, HousekeepingBook, QueryBook, PrintBook, RegistryBook):
+class SqliteLedger(IntakeBook, ResultBook, HousekeepingBook, QueryBook, PrintBook, EvidenceBook, RegistryBook):
     """Keeps ``ports.Ledger``."""
 
     async def ping(self) -> None:

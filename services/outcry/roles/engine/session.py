@@ -32,7 +32,7 @@ from outcry.roles.engine.blotter import HASH_SPACE, Blotter, order_hash
 from outcry.roles.engine.news import Follows, News, nobody
 from outcry.roles.engine.outcomes import new_orders
 from outcry.roles.engine.window import LONGEST_BOUND_MS, Marks, Window
-from outcry.rows import Advance, CancelMark, DeadLetter, PartBatch, PartState, Record
+from outcry.rows import Advance, CancelMark, DeadLetter, PartBatch, PartitionRow, PartState, Record
 
 RULES: Final = (1,)  # versions of the matching rules that this release knows
 MAX_WAITING: Final = 10_000  # cancels whose answer waits for the order that they overtook
@@ -307,6 +307,11 @@ class Session:
         touched = self._blotter.write(events, symbol_id, self.next_offset, self.log_time)
         self._news.tell(command, events, touched)
         return touched
+
+
+def genesis(part: int) -> PartState:
+    """A partition before its first record."""
+    return PartState(PartitionRow(part, 0, 0, 0, 1, 0, 0, b"", b"", "RUN", None), [], [], [], [], [], [], [])
 
 
 def record_hash(record: Record) -> bytes:

@@ -1,0 +1,158 @@
+"""One partition's replay beside the ledger: every row that either has must be the other's too."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
+
+from outcry.market.terms import BUY, NOT_A_STOP, SELL, WORKING
+from outcry.roles.engine.blotter import MAX_LEGS
+from outcry.roles.engine.replay import Replay, ReplayLedger, standing
+from outcry.rows import ListRow, Money, OrderRow, PartBatch, PostingRow, PreventedRow, TradeRow
+
+MAX_PROBLEMS: Final = 100  # reported of one partition
+
+
+class EvidenceLedger(ReplayLedger, Protocol):
+    """What a verification reads of the ledger."""
+
+    async def orders_by_id(self, order_ids: Sequence[int]) -> list[OrderRow]: ...
+    async def trades(self, symbol_id: int, *, from_id: int | None = None, limit: int = 500) -> list[TradeRow]: ...
+    async def preventions(self, symbol_id: int, first_id: int, last_id: int) -> list[PreventedRow]: ...
+    async def postings(self, part: int, from_offset: int, to_offset: int) -> list[PostingRow]: ...
+    async def order_list(self, account_id: int, list_id: int | None, client_list_id: str | None) -> ListRow | None: ...
+    async def money(self) -> Money: ...
+
+
+class Comparison:
+    """Takes the batches of a replay one after another; ``finish`` compares what is left open."""
+
+    def __init__(self, ledger: EvidenceLedger, replay: Replay) -> None:
+        self.problems: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self._ledger = ledger
+        self._replay = replay
+        self._part = replay.start.row.part
+        self._reached = replay.start.row
+        self._open = {row.order_id: row for row in replay.start.orders}
+        self._symbols = {row.symbol_id: row for row in replay.start.symbols}
+        self._lists = {row.list_id: row for row in replay.start.lists}
+        self._next_trade = {row.symbol_id: row.trade_seq + 1 for row in replay.start.symbols}
+
+    async def add(self, batch: PartBatch) -> None:
+        """Compares what one batch made final: trades, postings, preventions, closed orders and lists."""
+        await self._compare_trades(batch.trades)
+        await self._compare_postings(batch)
+        await self._compare_prevented(batch.prevented)
+        await self._compare_orders([*batch.new_orders, *batch.touched_orders])
+        await self._compare_lists(batch.lists)
+        self._symbols |= {row.symbol_id: row for row in batch.symbols}
+        self._reached = standing(batch.advance, self._replay.end.row)
+
+    def finish(self) -> None:
+        """Compares the open orders, lists and markets, and where the log stands."""
+        end = self._replay.end
+        ranked = sorted(self._open.values(), key=lambda row: (row.symbol_id, row.priority_seq, row.order_id))
+        self._same("open order", ranked, end.orders)
+        self._same("open list", sorted(self._lists.values()), sorted(end.lists))
+        self._same("market", sorted(self._symbols.values()), sorted(end.symbols))
+        self._same("position in the log", [self._reached], [end.row])
+        self._check_books(end.orders)
+        self.counts["open orders"] += len(ranked)
+
+    async def _compare_trades(self, trades: Sequence[TradeRow]) -> None:
+        by_symbol: dict[int, list[TradeRow]] = defaultdict(list)
+        for trade in trades:
+            by_symbol[trade.symbol_id].append(trade)
+        for symbol_id, own in by_symbol.items():
+            stored = await self._ledger.trades(symbol_id, from_id=own[0].trade_id, limit=len(own))
+            self._same("trade", own, stored)
+            first = self._next_trade.get(symbol_id, 1)
+            self._next_trade[symbol_id] = first + len(stored)
+            if [trade.trade_id for trade in stored] != list(range(first, first + len(stored))):
+                self._problem(f"trade ids of symbol {symbol_id} are not dense from {first} on")
+        self.counts["trades"] += len(trades)
+
+    async def _compare_postings(self, batch: PartBatch) -> None:
+        advance = batch.advance
+        is_last = advance.to_offset == self._replay.end.row.next_offset
+        # Triggered stops that go on after the last record leave their rows at the offset that comes next.
+        stored = await self._ledger.postings(self._part, advance.from_offset, advance.to_offset + is_last)
+        until = (advance.event_seq + 1) * MAX_LEGS
+        stored = [row for row in stored if row.idx < until]
+        self._same("posting", batch.postings, stored)
+        sums: Counter[tuple[int, int, int]] = Counter()
+        for row in stored:
+            sums[row.symbol_id, row.trade_id, row.asset_id] += row.free_delta + row.held_delta
+        for (symbol_id, trade_id, asset_id), rest in sums.items():
+            if rest:
+                self._problem(f"trade {trade_id} of symbol {symbol_id} makes {rest} minor units of asset {asset_id}")
+        self.counts["postings"] += len(stored)
+
+    async def _compare_prevented(self, prevented: Sequence[PreventedRow]) -> None:
+        by_symbol: dict[int, list[PreventedRow]] = defaultdict(list)
+        for row in prevented:
+            by_symbol[row.symbol_id].append(row)
+        for symbol_id, own in by_symbol.items():
+            stored = await self._ledger.preventions(symbol_id, own[0].prevented_id, own[-1].prevented_id)
+            self._same("prevented match", own, stored)
+        self.counts["prevented matches"] += len(prevented)
+
+    async def _compare_orders(self, orders: Sequence[OrderRow]) -> None:
+        """A closed order never changes again, so that it can be compared at once."""
+        closed = {}
+        for row in orders:
+            if row.open:
+                self._open[row.order_id] = row
+            else:
+                self._open.pop(row.order_id, None)
+                closed[row.order_id] = row
+            if row.qty and row.executed + row.prevented > row.qty:
+                self._problem(f"order {row.order_id} is filled beyond its quantity")
+        stored = await self._ledger.orders_by_id(sorted(closed))
+        self._same("order", [closed[order_id] for order_id in sorted(closed)], stored)
+        self.counts["closed orders"] += len(closed)
+
+    async def _compare_lists(self, lists: Sequence[ListRow]) -> None:
+        for row in lists:
+            if row.status == "ALL_DONE":
+                self._lists.pop(row.list_id, None)
+                stored = await self._ledger.order_list(row.account_id, row.list_id, None)
+                self._same("order list", [row], [] if stored is None else [stored])
+            else:
+                self._lists[row.list_id] = row
+
+    def _check_books(self, orders: Iterable[OrderRow]) -> None:
+        best: dict[tuple[int, int], int] = {}
+        for row in orders:
+            if row.stage in (NOT_A_STOP, WORKING):
+                best[row.symbol_id, row.side] = max(
+                    best.get((row.symbol_id, row.side), -(1 << 62)), row.side * row.price
+                )
+        for (symbol_id, side), price in best.items():
+            if side == BUY and (symbol_id, SELL) in best and price >= -best[symbol_id, SELL]:
+                self._problem(f"the book of symbol {symbol_id} is crossed")
+
+    def _same(self, kind: str, replayed: Sequence[tuple[Any, ...]], stored: Sequence[tuple[Any, ...]]) -> None:
+        if list(replayed) == list(stored):
+            return
+        for one, other in zip(replayed, stored, strict=False):
+            if one != other:
+                self._problem(f"a {kind} differs: {_difference(one, other)}")
+                break
+        if len(replayed) != len(stored):
+            self._problem(f"the log gives {len(replayed)} {kind} rows where the ledger has {len(stored)}")
+
+    def _problem(self, text: str) -> None:
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(f"partition {self._part}: {text}")
+
+
+def _difference(replayed: tuple[Any, ...], stored: tuple[Any, ...]) -> str:
+    """Names the row by its first two columns, and the columns that differ."""
+    names = getattr(replayed, "_fields", ())
+    parts = [
+        f"{name} is {theirs!r}, the log says {ours!r}"
+        for name, ours, theirs in zip(names, replayed, stored, strict=False)
+        if ours != theirs
+    ]
+    return f"{type(replayed).__name__} {replayed[0]}/{replayed[1]}: " + "; ".join(parts)

@@ -1,0 +1,100 @@
+"""Proves the invariants: replays every log, compares it row by row with the ledger, and counts all money."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+from outcry.codec import BadState
+from outcry.market.terms import WORLD_ACCOUNT
+from outcry.ports import Damaged, Journal, OutOfService
+from outcry.roles.engine.comparison import Comparison, EvidenceLedger
+from outcry.roles.engine.replay import NoStart, Progress, open_replay
+from outcry.rows import Money
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Report:
+    """What was looked at and what is broken, one sentence each."""
+
+    checked: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress) -> Report:
+    """Checks a stopped or a running system; each partition up to where it stands when its turn comes.
+
+    Raises Damaged where the file itself cannot be read.
+    """
+    report = Report()
+    for row in await ledger.partitions():
+        progress(f"partition {row.part}: replaying its log")
+        if row.status != "RUN":
+            report.problems.append(f"partition {row.part} is halted: {row.halt_reason}")
+        found = await supervise_partition(ledger, journal, row.part, progress)
+        report.checked += found.checked
+        report.problems += found.problems
+    progress("counting all money")
+    _check_money(await ledger.money(), report)
+    return report
+
+
+async def supervise_partition(ledger: EvidenceLedger, journal: Journal, part: int, progress: Progress) -> Report:
+    """Replays and compares one partition; whatever its log makes fail is a finding, not an end."""
+    try:
+        replay = await open_replay(ledger, journal, part)
+        comparison = Comparison(ledger, replay)
+        async for batch in replay.chunks(progress):
+            await comparison.add(batch)
+        comparison.finish()
+    except (Damaged, OutOfService):
+        raise
+    except (NoStart, BadState) as problem:
+        return Report(problems=[f"partition {part}: {problem}"])
+    except Exception as bug:
+        log.exception("The replay of partition %d fails.", part)
+        return Report(problems=[f"partition {part}: the replay fails: {type(bug).__name__}: {bug}"])
+    counts = ", ".join(f"{count:,} {name}" for name, count in comparison.counts.items())
+    start, end = replay.start.row.next_offset, replay.end.row.next_offset
+    text = (
+        f"partition {part}: a replay of records {start} to {end} gives the ledger's rows ({counts}) and hashes;"
+        " ids are dense, quantities kept, the book is not crossed"
+    )
+    return Report([text], comparison.problems)
+
+
+def _check_money(money: Money, report: Report) -> None:
+    totals: Counter[int] = Counter()
+    world: Counter[int] = Counter()
+    for account, asset, free, held in money.balances:
+        totals[asset] += free + held
+        if account == WORLD_ACCOUNT:
+            world[asset] += free + held
+        elif free < 0 or held < 0:
+            report.problems.append(f"account {account} has {free} free and {held} held of asset {asset}")
+    for asset, total in totals.items():
+        if total:
+            report.problems.append(f"asset {asset}: all balances sum to {total}, not to zero with the world's")
+    transfers = dict(money.transfers)
+    for asset in sorted({*transfers, *world}):
+        if -world[asset] != transfers.get(asset, 0):
+            report.problems.append(
+                f"asset {asset}: accounts have {-world[asset]}, transfers sum to {transfers.get(asset, 0)}"
+            )
+    _check_holds(money, report)
+    report.checked.append(
+        f"money: {len(money.balances):,} balances in {len(totals)} assets equal deposits less withdrawals,"
+        " and none is negative"
+    )
+
+
+def _check_holds(money: Money, report: Report) -> None:
+    held = {(account, asset): held for account, asset, _, held in money.balances if held}
+    needs = {(account, asset): need for account, asset, need in money.needs}
+    for account, asset in sorted({*held, *needs}):
+        has, need = held.get((account, asset), 0), needs.get((account, asset), 0)
+        if has != need:
+            report.problems.append(f"account {account} holds {has} of asset {asset}, its orders need {need}")
+    report.problems += [f"order {order_id} is open in the ledger or at intake alone" for order_id in money.strays]
+    report.checked.append(f"holds: {len(held):,} equal what open orders and orders on their way need")
