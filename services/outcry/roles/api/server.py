@@ -57,6 +57,7 @@ def config_of(app: Asgi, websockets: type[asyncio.Protocol]) -> uvicorn.Config:
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # an address is what the socket says, not what a client writes
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
