@@ -36,6 +36,7 @@ from outcry.roles.api.vault import KeyRing, Vault
 from outcry.roles.api.venue import Venue
 from outcry.roles.api.wire import Asgi
 from outcry.roles.crew import Crew
+from outcry.roles.engine import replay as engine_replay
 from outcry.roles.engine import verify as engine_verify
 from outcry.roles.engine.engine import Engine
 from outcry.roles.engine.keeper import Keeper
@@ -276,17 +277,33 @@ async def _administer_at_rest(settings: Settings, verb: str, params: Params) -> 
 
 
 def verify(settings: Settings, progress: Progress) -> engine_verify.Report:
-    """Proves the invariants of a data directory, whose exchange may run meanwhile."""
+    """Proves the invariants of a data directory, whose exchange may run meanwhile. Raises Refused, Damaged."""
+    return _reading(settings, lambda store: engine_verify.verify(store.ledger, store.journal, progress))
 
-    async def prove() -> engine_verify.Report:
+
+def replay(settings: Settings, partition: int | None, progress: Progress) -> list[str]:
+    """Replays one partition or all and says where each stands. Raises Refused, Damaged."""
+    try:
+        lines = _reading(settings, lambda store: engine_replay.replay(store.ledger, store.journal, partition, progress))
+    except engine_replay.NoStart as missing:
+        raise Refused(f"There is nothing to start a replay from: {missing}.") from None
+    if not lines:
+        raise Refused(f"There is no partition {partition}. Leave --partition out to replay them all.")
+    return lines
+
+
+def _reading(settings: Settings, use: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+    """Uses a store that cannot be written to."""
+
+    async def read() -> T:
         store = Store(_existing(settings), clock=SystemClock(), read_only=True)
         await asyncio.to_thread(store.open)
         try:
-            return await engine_verify.verify(store.ledger, store.journal, progress)
+            return await use(store)
         finally:
             await asyncio.to_thread(store.close)
 
-    return _in_loop(prove())
+    return _in_loop(read())
 
 
 def _asking(insider: Insider) -> Callable[[str, int, Mapping[str, str]], Coroutine[Any, Any, None]]:
