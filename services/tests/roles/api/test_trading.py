@@ -1,87 +1,11 @@
 """Orders as a client sends them: through the front door, the desk, the journal and the engine, and back."""
 
-import contextlib
-import hashlib
-import hmac
-import json
-import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
-from outcry.wiring import Exchange
-from tests.support.inprocess import Client, running
+from tests.support.traders import UNKNOWN, error, market
 
-ORDER = "/api/v3/order"
 REPLACE = "/api/v3/order/cancelReplace"
 AMEND = "/api/v3/order/amend/keepPriority"
-OCO = "/api/v3/orderList/oco"
-SECOND_KEY, SECOND_SECRET = "outcry-demo-key-2", "outcry-demo-secret-2"
-
-
-class Trader:
-    """One account's orders in a shorthand: ``buy 0.5@60000 newClientOrderId=a``."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-
-    async def place(self, text: str, path: str = ORDER, **more: Any) -> tuple[int, Any]:
-        side, terms, *rest = text.split()
-        qty, _, price = terms.partition("@")
-        kind = {"type": "LIMIT", "timeInForce": "GTC", "price": price} if price else {"type": "MARKET"}
-        sent = {"symbol": "BTCUSD", "side": side.upper(), "quantity": qty, **kind, **dict(p.split("=") for p in rest)}
-        sent = {name: value for name, value in {**sent, **more}.items() if value != ""}
-        return await self.client.signed("POST", path, **sent)
-
-    async def placed(self, text: str, **more: Any) -> Any:
-        status, body = await self.place(text, **more)
-        assert status == 200, body
-        return body
-
-    async def cancel(self, **named: Any) -> tuple[int, Any]:
-        return await self.client.signed("DELETE", ORDER, symbol="BTCUSD", **named)
-
-    async def order(self, **named: Any) -> Any:
-        return (await self.client.signed("GET", ORDER, symbol="BTCUSD", **named))[1]
-
-    async def open_orders(self) -> list[int]:
-        return [each["orderId"] for each in (await self.client.signed("GET", "/api/v3/openOrders"))[1]]
-
-    async def balance(self, asset: str) -> tuple[str, str]:
-        body = (await self.client.signed("GET", "/api/v3/account"))[1]
-        return next((each["free"], each["locked"]) for each in body["balances"] if each["asset"] == asset)
-
-    async def send(self, path: str, body: Any, key: str = "") -> tuple[int, Any, dict[str, str]]:
-        """A signed request with a JSON or form body, and perhaps an Idempotency-Key."""
-        raw = json.dumps(body).encode() if path.startswith("/v1") else urlencode(body).encode()
-        query = urlencode({"timestamp": int(time.time() * 1000)})
-        payload = query.encode() + raw
-        signature = hmac.new(self.client.secret.encode(), payload, hashlib.sha256).hexdigest()
-        headers = {"X-MBX-APIKEY": self.client.key, "Content-Type": "application/json" if path[1] == "v" else "text/x"}
-        if key:
-            headers["Idempotency-Key"] = key
-        answer = await self.client.http.post(f"{path}?{query}&signature={signature}", content=raw, headers=headers)
-        return answer.status_code, answer.json(), dict(answer.headers)
-
-
-@contextlib.asynccontextmanager
-async def market(folder: Path) -> AsyncIterator[tuple[Trader, Trader, Exchange]]:
-    """Two funded accounts on an empty venue."""
-    async with running(folder) as (exchange, client):
-        other = Client(exchange)
-        other.key, other.secret = SECOND_KEY, SECOND_SECRET
-        try:
-            yield Trader(client), Trader(other), exchange
-        finally:
-            await other.http.aclose()
-
-
-def error(answer: tuple[int, Any]) -> tuple[int, int, str]:
-    return answer[0], answer[1].get("code"), answer[1].get("msg")
-
-
-UNKNOWN = (400, -2011, "Unknown order sent.")
 
 
 async def test_an_order_rests_is_seen_at_once_and_can_be_canceled(tmp_path: Path) -> None:
@@ -104,7 +28,7 @@ async def test_an_order_rests_is_seen_at_once_and_can_be_canceled(tmp_path: Path
 async def test_a_market_order_needs_a_last_price(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, two, _):
         await one.placed("sell 0.3@60000")
-        assert error(await two.place("buy 0.1"))[2] in ("Market is closed.", None)
+        assert error(await two.place("buy 0.1")) == (400, -2010, "Market is closed.")
         taken = await two.placed("buy 0.1@60000")
         assert taken["status"] == "FILLED"
         assert taken["fills"][0]["commissionAsset"] == "BTC"
@@ -258,143 +182,33 @@ async def test_an_amended_order_keeps_its_place_and_frees_money(tmp_path: Path) 
         assert (await one.cancel(origClientOrderId="new"))[0] == 200
 
 
-async def test_one_order_of_a_pair_ends_the_other(tmp_path: Path) -> None:
+async def test_a_stop_waits_hidden_until_its_price_and_then_takes(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, two, _):
         await one.placed("sell 0.1@60000")
         await two.placed("buy 0.1@60000")
-        terms = {
-            "symbol": "BTCUSD", "side": "SELL", "quantity": "0.1", "aboveType": "LIMIT_MAKER", "abovePrice": "61000",
-            "belowType": "STOP_LOSS", "belowStopPrice": "59000", "listClientOrderId": "pair",
-        }  # fmt: skip
-        status, body = await one.client.signed("POST", OCO, **terms)
-        assert status == 200, body
-        assert (body["listStatusType"], body["listClientOrderId"]) == ("EXEC_STARTED", "pair")
-        above, below = body["orderReports"]
-        assert (above["type"], below["type"], below["stopPrice"]) == ("LIMIT_MAKER", "STOP_LOSS", "59000.00000000")
-        assert (await one.balance("BTC"))[1] == "0.10000000"
-        assert (await two.placed("buy 0.1@61000"))["status"] == "FILLED"
-        assert (await one.order(orderId=below["orderId"]))["status"] == "EXPIRED"
-        assert (await one.open_orders(), (await one.balance("BTC"))[1]) == ([], "0.00000000")
+        await one.placed("buy 0.2@59000")
+        await one.placed("buy 0.5@58990")
+        stop = await two.placed("sell 0.3", type="STOP_LOSS", stopPrice="59000", newOrderRespType="RESULT")
+        assert (stop["status"], stop["workingTime"], stop["stopPrice"]) == ("NEW", -1, "59000.00000000")
+        assert (await two.order(orderId=stop["orderId"]))["isWorking"] is False
+        await two.placed("sell 0.1@59000")
+        done = await two.order(orderId=stop["orderId"])
+        assert (done["status"], done["executedQty"], done["isWorking"]) == ("FILLED", "0.30000000", True)
+        assert (await two.balance("BTC"))[1] == "0.00000000"
 
 
-async def test_a_pair_is_canceled_together(tmp_path: Path) -> None:
-    async with market(tmp_path) as (one, two, _):
+async def test_orders_of_one_account_can_be_kept_from_trading_with_each_other(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
         await one.placed("sell 0.1@60000")
-        await two.placed("buy 0.1@60000")
-        terms = {"symbol": "BTCUSD", "side": "BUY", "quantity": "0.1", "price": "59000", "stopPrice": "61000"}
-        for named in ("list", "leg", "all"):
-            status, body = await one.client.signed("POST", "/api/v3/order/oco", **terms)
-            assert status == 200, body
-            ids = [each["orderId"] for each in body["orders"]]
-            assert await one.open_orders() == ids
-            if named == "list":
-                answer = await one.client.signed(
-                    "DELETE", "/api/v3/orderList", symbol="BTCUSD", orderListId=body["orderListId"]
-                )
-            elif named == "leg":
-                answer = await one.cancel(orderId=ids[1])
-            else:
-                answer = await one.client.signed("DELETE", "/api/v3/openOrders", symbol="BTCUSD")
-            assert answer[0] == 200, answer
-            told = answer[1][0] if named == "all" else answer[1]
-            assert (told["listOrderStatus"], [each["orderId"] for each in told["orders"]]) == ("ALL_DONE", ids)
-            assert await one.open_orders() == []
-        gone = await one.client.signed("DELETE", "/api/v3/orderList", symbol="BTCUSD", orderListId=1)
-        assert error(gone) == UNKNOWN
+        body = await one.placed("buy 0.3@60000", selfTradePreventionMode="EXPIRE_TAKER")
+        assert (body["status"], body["executedQty"]) == ("EXPIRED_IN_MATCH", "0.00000000")
+        assert body["preventedQuantity"] == "0.30000000"
         assert (await one.balance("USD"))[1] == "0.00000000"
 
 
-async def test_the_sides_of_a_pair_must_fit(tmp_path: Path) -> None:
+async def test_an_iceberg_shows_only_its_peak(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, _, _):
-        plain = {"symbol": "BTCUSD", "quantity": "0.1"}
-        cases = [
-            ("BUY", "LIMIT_MAKER", "STOP_LOSS", -1165), ("SELL", "STOP_LOSS", "LIMIT_MAKER", -1166),
-            ("BUY", "STOP_LOSS", "STOP_LOSS", -1196), ("SELL", "STOP_LOSS", "STOP_LOSS", -1197),
-            ("BUY", "TAKE_PROFIT", "TAKE_PROFIT", -1198), ("SELL", "TAKE_PROFIT", "TAKE_PROFIT", -1199),
-            ("SELL", "LIMIT_MAKER", "LIMIT_MAKER", -1168), ("SELL", "MARKET", "STOP_LOSS", -1158),
-        ]  # fmt: skip
-        for side, above, below, code in cases:
-            sent = {**plain, "side": side, "aboveType": above, "belowType": below}
-            for leg, kind in (("above", above), ("below", below)):
-                if kind != "MARKET":
-                    sent[leg + ("Price" if kind == "LIMIT_MAKER" else "StopPrice")] = "60000"
-            assert (await one.client.signed("POST", OCO, **sent))[1]["code"] == code, (side, above, below)
-        crossed = {
-            **plain, "side": "SELL", "aboveType": "LIMIT_MAKER", "abovePrice": "59000", "belowType": "STOP_LOSS",
-            "belowStopPrice": "60000",
-        }  # fmt: skip
-        text = "The relationship of the prices for the orders is not correct."
-        assert error(await one.client.signed("POST", OCO, **crossed)) == (400, -2010, text)
-
-
-def batch_of(*texts: str) -> dict[str, Any]:
-    orders = []
-    for text in texts:
-        side, qty, price, *name = text.split()
-        item = {"symbol": "BTCUSD", "side": side.upper(), "type": "LIMIT", "timeInForce": "GTC", "quantity": qty,
-                "price": price}  # fmt: skip
-        orders.append(item | ({"newClientOrderId": name[0]} if name else {}))
-    return {"orders": orders}
-
-
-BATCH = "/v1/orders:batch"
-
-
-async def test_a_batch_answers_every_order_on_its_own(tmp_path: Path) -> None:
-    async with market(tmp_path) as (one, _, _):
-        sent = batch_of("buy 0.1 50000 a", "buy 0.000001 50000", "buy 0.1 50001 a", "buy 9000 50000", "buy 0.1 50002")
-        sent["orders"].append("no order")
-        status, body, _ = await one.send(BATCH, sent)
-        assert status == 200, body
-        results = body["results"]
-        assert [each.get("code") for each in results] == [None, -1013, -2010, -2010, None, -1130]
-        assert results[2]["msg"] == "Duplicate order sent."
-        assert await one.open_orders() == [results[0]["orderId"], results[4]["orderId"]]
-
-
-async def test_a_batch_has_one_to_fifty_orders(tmp_path: Path) -> None:
-    async with market(tmp_path) as (one, _, _):
-        for texts in ([], ["buy 0.1 50000"] * 51):
-            status, body, _ = await one.send(BATCH, batch_of(*texts))
-            assert (status, body["code"]) == (400, -1130)
-        status, body, _ = await one.send(BATCH, batch_of(*["buy 0.001 50000"] * 50))
-        assert (status, {each["status"] for each in body["results"]}) == (200, {"NEW"})
-
-
-async def test_a_key_gives_one_order_and_one_answer(tmp_path: Path) -> None:
-    async with market(tmp_path) as (one, _, _):
-        order = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1",
-                 "price": "50000"}  # fmt: skip
-        status, first, headers = await one.send(ORDER, order, "key-1")
-        assert (status, "idempotent-replayed" in headers) == (200, False)
-        status, again, headers = await one.send(ORDER, {**order, "quantity": "0.10"}, "key-1")
-        assert (status, again, headers["idempotent-replayed"]) == (200, first, "true")
-        status, other, _ = await one.send(ORDER, {**order, "quantity": "0.2"}, "key-1")
-        assert (status, other["code"], other["msg"]) == (422, -1098, "Idempotency-Key was used with another payload.")
-        assert await one.open_orders() == [first["orderId"]]
-
-
-async def test_a_refusal_before_the_journal_takes_no_key_and_one_after_it_does(tmp_path: Path) -> None:
-    async with market(tmp_path) as (one, two, _):
-        order = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT_MAKER", "quantity": "9000", "price": "60000"}
-        status, _, _ = await one.send(ORDER, order, "key-1")
-        assert status == 400
-        assert (await one.send(ORDER, {**order, "quantity": "0.1"}, "key-1"))[0] == 200
-        await two.placed("sell 0.2@60001")
-        crossing = {**order, "quantity": "0.1", "price": "60001"}
-        first = await one.send(ORDER, crossing, "key-2")
-        assert (first[0], first[1]["code"]) == (400, -2010)
-        await two.client.signed("DELETE", "/api/v3/openOrders", symbol="BTCUSD")
-        again = await one.send(ORDER, crossing, "key-2")
-        assert (again[:2], again[2]["idempotent-replayed"]) == (first[:2], "true")
-
-
-async def test_the_key_of_a_batch_keeps_the_whole_answer(tmp_path: Path) -> None:
-    async with market(tmp_path) as (one, _, _):
-        sent = batch_of("buy 9000 50000", "buy 0.1 50000", "buy 0.000001 50000", "buy 0.1 50001")
-        status, first, _ = await one.send(BATCH, sent, "key-1")
-        assert status == 200
-        assert [each.get("code") for each in first["results"]] == [-2010, None, -1013, None]
-        status, again, headers = await one.send(BATCH, sent, "key-1")
-        assert (status, again, headers["idempotent-replayed"]) == (200, first, "true")
-        assert len(await one.open_orders()) == 2
+        body = await one.placed("sell 1@60000", icebergQty="0.2")
+        assert body["icebergQty"] == "0.20000000"
+        book = (await one.client.get("/api/v3/depth", symbol="BTCUSD"))[1]
+        assert book["asks"] == [["60000.00000000", "0.20000000"]]

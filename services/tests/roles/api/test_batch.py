@@ -1,0 +1,124 @@
+"""Batches answer order by order, and an Idempotency-Key has one effect and one answer."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from outcry.roles.api.idempotency import payload_hash
+from outcry.roles.api.orderform import ORDER_PARAMS, Caller, place_of
+from outcry.roles.api.params import Recipe
+from outcry.roles.api.tickets import Key
+from tests.support.traders import ORDER, market
+
+
+def batch_of(*texts: str) -> dict[str, Any]:
+    orders = []
+    for text in texts:
+        side, qty, price, *name = text.split()
+        item = {"symbol": "BTCUSD", "side": side.upper(), "type": "LIMIT", "timeInForce": "GTC", "quantity": qty,
+                "price": price}  # fmt: skip
+        orders.append(item | ({"newClientOrderId": name[0]} if name else {}))
+    return {"orders": orders}
+
+
+BATCH = "/v1/orders:batch"
+
+
+async def test_a_batch_answers_every_order_on_its_own(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
+        sent = batch_of("buy 0.1 50000 a", "buy 0.000001 50000", "buy 0.1 50001 a", "buy 9000 50000", "buy 0.1 50002")
+        sent["orders"].append("no order")
+        status, body, _ = await one.send(BATCH, sent)
+        assert status == 200, body
+        results = body["results"]
+        assert [each.get("code") for each in results] == [None, -1013, -2010, -2010, None, -1130]
+        assert results[2]["msg"] == "Duplicate order sent."
+        assert await one.open_orders() == [results[0]["orderId"], results[4]["orderId"]]
+
+
+async def test_a_batch_has_one_to_fifty_orders(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
+        for texts in ([], ["buy 0.1 50000"] * 51):
+            status, body, _ = await one.send(BATCH, batch_of(*texts))
+            assert (status, body["code"]) == (400, -1130)
+        status, body, _ = await one.send(BATCH, batch_of(*["buy 0.001 50000"] * 50))
+        assert (status, {each["status"] for each in body["results"]}) == (200, {"NEW"})
+
+
+async def test_a_key_gives_one_order_and_one_answer(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
+        order = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1",
+                 "price": "50000"}  # fmt: skip
+        status, first, headers = await one.send(ORDER, order, "key-1")
+        assert (status, "idempotent-replayed" in headers) == (200, False)
+        status, again, headers = await one.send(ORDER, {**order, "quantity": "0.10"}, "key-1")
+        assert (status, again, headers["idempotent-replayed"]) == (200, first, "true")
+        status, other, _ = await one.send(ORDER, {**order, "quantity": "0.2"}, "key-1")
+        assert (status, other["code"], other["msg"]) == (422, -1098, "Idempotency-Key was used with another payload.")
+        assert await one.open_orders() == [first["orderId"]]
+
+
+async def test_a_refusal_before_the_journal_takes_no_key_and_one_after_it_does(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, two, _):
+        order = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT_MAKER", "quantity": "9000", "price": "60000"}
+        status, _, _ = await one.send(ORDER, order, "key-1")
+        assert status == 400
+        assert (await one.send(ORDER, {**order, "quantity": "0.1"}, "key-1"))[0] == 200
+        await two.placed("sell 0.2@60001")
+        crossing = {**order, "quantity": "0.1", "price": "60001"}
+        first = await one.send(ORDER, crossing, "key-2")
+        assert (first[0], first[1]["code"]) == (400, -2010)
+        await two.client.signed("DELETE", "/api/v3/openOrders", symbol="BTCUSD")
+        again = await one.send(ORDER, crossing, "key-2")
+        assert (again[:2], again[2]["idempotent-replayed"]) == (first[:2], "true")
+
+
+async def test_the_key_of_a_batch_keeps_the_whole_answer(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
+        sent = batch_of("buy 9000 50000", "buy 0.1 50000", "buy 0.000001 50000", "buy 0.1 50001")
+        status, first, _ = await one.send(BATCH, sent, "key-1")
+        assert status == 200
+        assert [each.get("code") for each in first["results"]] == [-2010, None, -1013, None]
+        status, again, headers = await one.send(BATCH, sent, "key-1")
+        assert (status, again, headers["idempotent-replayed"]) == (200, first, "true")
+        assert len(await one.open_orders()) == 2
+
+
+async def test_one_key_sent_twice_at_once_places_once(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
+        order = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1",
+                 "price": "50000"}  # fmt: skip
+        answers = await asyncio.gather(*(one.send(ORDER, order, "key-1") for _ in range(8)))
+        assert {status for status, _, _ in answers} <= {200, 409}
+        assert {body.get("code") for status, body, _ in answers if status == 409} <= {-1099}
+        assert len({body["orderId"] for status, body, _ in answers if status == 200}) == 1
+        assert len(await one.open_orders()) == 1
+
+
+async def test_a_key_whose_answer_was_never_kept_is_answered_from_what_happened(tmp_path: Path) -> None:
+    """The process dies between the outcome and the keeping of the answer."""
+    async with market(tmp_path) as (one, _, exchange):
+        venue, order = exchange.venue, batch_of("buy 0.1 50000")["orders"][0]
+        params = Recipe(ORDER_PARAMS).read(order, venue.instruments)
+        account = await venue.ledger.account(1001)
+        assert account is not None
+        key = Key("key-1", payload_hash("order.place", params))
+        outcome = await venue.desk.submit(place_of(params, Caller(account, {}, 5_000, 0)), key)
+        status, body, headers = await one.send(ORDER, order, "key-1")
+        assert (status, headers["idempotent-replayed"]) == (200, "true")
+        assert (body["orderId"], body["status"]) == (outcome.orders[0].order_id, "NEW")
+        assert len(await one.open_orders()) == 1
+
+
+async def test_a_batch_whose_answer_was_never_kept_is_answered_from_what_happened(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, exchange):
+        store, kept = exchange.venue.ledger, batch_of("buy 0.1 50000", "buy 9000 50000", "buy 0.1 50001")
+        status, first, _ = await one.send(BATCH, kept, "key-1")
+        assert status == 200
+        await store.store_response(1001, "key-1", None)  # type: ignore[arg-type]
+        status, again, headers = await one.send(BATCH, kept, "key-1")
+        assert (status, headers["idempotent-replayed"]) == (200, "true")
+        ids = [each.get("orderId") for each in again["results"]]
+        assert ids == [each.get("orderId") for each in first["results"]]
+        assert [each.get("code") for each in again["results"]] == [None, -2010, None]
+        assert len(await one.open_orders()) == 2
