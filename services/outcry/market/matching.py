@@ -87,6 +87,7 @@ def sweep_quote(market: Market, taker: Order) -> int:
         if not market.work_left:
             return NO_WORK
         market.work_left -= 1
+        taker.left = room
         maker = level.head
         assert maker is not None
         if taker.placed.stp and maker.account == taker.account:
