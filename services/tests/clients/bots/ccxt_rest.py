@@ -80,7 +80,7 @@ print(
             "stop_type": stop["type"],
             "cleared": len(cleared),
             "candles": len(exchange.fetch_ohlcv("BTC/USD", "5m", limit=200)),
-            "public_trades": len(exchange.fetch_trades("BTC/USD", limit=20)),
+            "public_trades": len(exchange.fetch_trades("BTC/USD", limit=20)) > 0,
             "closed_orders": len(exchange.fetch_closed_orders("BTC/USD")) > 0,
             "tickers": len(exchange.fetch_tickers()),
             "trading_fee": exchange.fetch_trading_fee("BTC/USD")["maker"],
