@@ -129,7 +129,9 @@ def _span(db: sqlite3.Connection, symbol_id: int, times: tuple[int | None, int |
 
 def _lifetime(db: sqlite3.Connection, symbol_id: int, order_id: int) -> Span:
     """The trades during an order's life; none for an unknown one."""
-    row = db.execute("SELECT placed_ms, updated_ms FROM orders WHERE order_id = ?", (order_id,)).fetchone()
+    row = db.execute(
+        "SELECT placed_ms, CASE WHEN open = 0 THEN updated_ms END FROM orders WHERE order_id = ?", (order_id,)
+    ).fetchone()
     return _span(db, symbol_id, row, None) if row else (1, 0)
 
 

@@ -8,6 +8,7 @@ from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.housekeeping import fold_in
 from outcry.adapters.sqlite.rowtext import CANDLE
 from outcry.adapters.sqlite.writer import Work
+from outcry.market.instrument import MAX_AMOUNT
 from outcry.market.terms import WORLD_ACCOUNT
 from outcry.rows import AccountRow, AssetRow, AuditRow, CandleRow, KeyRow
 
@@ -84,6 +85,8 @@ class RegistryBook(OnFile):
         return await self._writer.do(job)
 
     async def transfer(self, account_id: int, asset_id: int, amount: int, reference: str, actor: str) -> bool:
+        """Raises ValueError when the venue would hold more of the asset than it can count."""
+
         def job(work: Work) -> bool:
             if work.db.execute("SELECT 1 FROM transfers WHERE reference = ?", (reference,)).fetchone():
                 return True
@@ -135,6 +138,8 @@ def _move(work: Work, pocket: tuple[int, int], amount: int) -> bool:
     purse.load(work.db, [pocket, world])
     if purse.of(pocket)[0] + amount < 0:
         return False
+    if amount - purse.of(world)[0] > MAX_AMOUNT:
+        raise ValueError(f"The venue cannot hold more than {MAX_AMOUNT} minor units of an asset.")
     purse.move(pocket, amount, 0)
     purse.move(world, -amount, 0)
     return True

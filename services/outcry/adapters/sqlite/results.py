@@ -114,6 +114,10 @@ OPEN_IDS = "SELECT json_group_array(order_id) FROM orders INDEXED BY orders_open
 OPEN_ORDERS = as_json(ORDER, "FROM orders WHERE order_id IN (SELECT value FROM json_each(?))")
 
 
+class RowRefused(IntakeMissing):
+    """A row of the batch contradicts what the ledger holds: as with a missing intake row, its partition must halt."""
+
+
 class ResultBook(OnFile):
     """Keeps ``ports.EngineLedger``."""
 
@@ -149,7 +153,10 @@ def _commit(work: Work, parts: Sequence[PartBatch]) -> set[int]:
     for part, epoch, _, to_offset, log_time, *_ in (batch.advance for batch in parts):
         fences[part] = Fence(epoch, to_offset, log_time, running=True)
     _mark_intake(work.db, parts)
-    _put_rows(work.db, parts)
+    try:
+        _put_rows(work.db, parts)
+    except (sqlite3.IntegrityError, OverflowError) as error:
+        raise RowRefused(f"partitions {sorted(named)}: the ledger refuses a row: {error}") from error
     return named
 
 
@@ -213,7 +220,7 @@ def _change_orders(db: sqlite3.Connection, touched: Sequence[OrderRow]) -> None:
     if not touched:
         return
     if CHANGE_ORDERS.run(db, [_changed(row) for row in touched]) != len(touched):
-        raise Damaged("An order that changed is not in the ledger. Run `outcry verify`.")
+        raise RowRefused(f"partition {touched[0].part} changes an order that is not in the ledger")
     names = [(row.order_id, row.client_order_id) for row in touched]
     for text in RENAMED.ask(db, names):
         for order_id, name in json.loads(text):

@@ -1,6 +1,7 @@
 """The one thread that writes: all waiting jobs share one transaction, and learn of it after COMMIT."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections import deque
@@ -40,7 +41,7 @@ class Report(NamedTuple):
 
     task: Task
     result: Any = None
-    error: BaseException | None = None
+    error: Exception | None = None
 
 
 class Writer:
@@ -113,20 +114,13 @@ class Writer:
         for task in tasks[1:]:
             if reports[-1].error is None:
                 reports.append(supervise(task, work))
-        failure = reports[-1].error or self._flush(work)
+        failure = reports[-1].error or supervise_flush(work)
         if failure is None:
             return self._commit(reports)
         self._roll_back()
         if isinstance(failure, sqlite3.Error):
             failure = fault_of(failure, self._path)
         return _failed(tasks, failure) if len(tasks) == 1 else None
-
-    def _flush(self, work: Work) -> sqlite3.Error | None:
-        try:
-            work.memory.purse.flush(work.db)
-        except sqlite3.Error as error:
-            return error
-        return None
 
     def _alone(self, task: Task) -> Report:
         reports = self._together([task])
@@ -148,7 +142,8 @@ class Writer:
     def _roll_back(self) -> None:
         self._memory.forget()
         if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):  # SQLite rolls back by itself where the disk fails
+                self._db.execute("ROLLBACK")
 
 
 def supervise(task: Task, work: Work) -> Report:
@@ -159,7 +154,16 @@ def supervise(task: Task, work: Work) -> Report:
         return Report(task, error=error)
 
 
-def _failed(tasks: list[Task], error: BaseException) -> list[Report]:
+def supervise_flush(work: Work) -> Exception | None:
+    """Writes the balances that the jobs changed; returns what went wrong."""
+    try:
+        work.memory.purse.flush(work.db)
+    except Exception as error:  # noqa: BLE001
+        return error
+    return None
+
+
+def _failed(tasks: list[Task], error: Exception) -> list[Report]:
     return [Report(task, error=error) for task in tasks]
 
 
