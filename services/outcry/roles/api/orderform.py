@@ -6,6 +6,7 @@ Source: Binance ``rest-api.md``, "New order", its table of mandatory parameters 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 from outcry.decimals import minor_units
@@ -54,6 +55,10 @@ STP_MODES: Final = {
     "DECREMENT": STP_DECREMENT,
 }
 PEGS: Final = ("pegPriceType", "pegOffsetType", "pegOffsetValue")
+
+
+_PROCESS: Final = secrets.token_hex(6)
+_numbers: Final = count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +156,8 @@ def place_of(params: Params, caller: Caller, shown: Names | None = None) -> Plac
 
 
 def new_client_id() -> str:
-    """A client order id for who sent none."""
-    return secrets.token_hex(11)
+    """A client order id for who sent none: unlike any of another process, and of this one."""
+    return f"{_PROCESS}{next(_numbers):010x}"
 
 
 def size_of(params: Params, name: str, instrument: Instrument) -> int:
