@@ -4,6 +4,7 @@ import argparse
 import gzip
 import hashlib
 import json
+import os
 import sys
 import time
 import zlib
@@ -107,7 +108,7 @@ def main(argv: list[str]) -> int:
                 run.feed(lines)
         run.write(form.finish())
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read has gone; there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has gone: nobody is to be told
         return 0
     except NotACommand as problem:
         sys.stderr.write(f"{problem}\n")
