@@ -106,15 +106,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def fill_up(path: Path) -> None:
+    """Writes until the file system has no block left."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        with pytest.raises(OSError, match="space"):
+            while True:
+                os.write(descriptor, b"\0" * 4096)
+    finally:
+        os.close(descriptor)
+
+
 async def test_a_full_disk_refuses_orders_and_keeps_the_acknowledged_ones(small_disk: Path) -> None:
     exchange = start_exchange(small_disk)
     filler = small_disk / "filler"
     accepted = await place(exchange, range(10))
     assert accepted == [200] * 10
-    with filler.open("wb") as out, pytest.raises(OSError, match="space"):
-        while True:
-            out.write(b"\0" * 4096)
-            out.flush()
+    fill_up(filler)
     kept = 10
     try:
         for number in range(10, 400):
