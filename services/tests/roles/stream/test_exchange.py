@@ -1,0 +1,102 @@
+"""Streams and the WebSocket API with the whole exchange behind them."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from outcry.roles.api.signing import ws_payloads
+from tests.support.inprocess import KEY, SECRET, Client, running
+from tests.support.served import served
+from tests.support.stage import called, heard
+
+ORDERS = 60
+
+
+class Floor:
+    """A running exchange and its address."""
+
+    def __init__(self, address: str, client: Client) -> None:
+        self.address = address
+        self.rest = client
+
+    def connect(self, path: str) -> Any:
+        return connect(f"ws://{self.address}{path}", max_size=None)
+
+
+@pytest.fixture
+async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
+    async with running(tmp_path) as (exchange, client), served(exchange.app) as address:
+        yield Floor(address, client)
+
+
+def now() -> int:
+    return int(time.time() * 1000)
+
+
+async def log_on(client: ClientConnection) -> None:
+    params = {"apiKey": KEY, "timestamp": now()}
+    signature = hmac.new(SECRET.encode(), ws_payloads(params)[0], hashlib.sha256).hexdigest()
+    assert (await called(client, "session.logon", params | {"signature": signature}))["status"] == 200
+
+
+def limit(number: int, side: str, price: int) -> str:
+    params = {
+        "symbol": "BTCUSD", "side": side, "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001",
+        "price": str(price), "timestamp": now(),
+    }  # fmt: skip
+    return json.dumps({"id": number, "method": "order.place", "params": params})
+
+
+async def test_pipelined_orders_are_worked_on_together_and_each_is_reported(floor: Floor) -> None:
+    async with floor.connect("/ws-api/v3") as trading, floor.connect("/ws-api/v3") as listening:
+        await log_on(trading)
+        await log_on(listening)
+        await called(listening, "userDataStream.subscribe")
+        for number in range(ORDERS):
+            await trading.send(limit(number, "BUY", 50_000 - number))
+        answers = {answer["id"]: answer for answer in [await heard(trading) for _ in range(ORDERS)]}
+        assert {answer["status"] for answer in answers.values()} == {200}
+        ids = [answers[number]["result"]["orderId"] for number in range(ORDERS)]
+        assert ids == sorted(ids)
+        reported = []
+        while len(reported) < ORDERS:
+            event = (await heard(listening))["event"]
+            if event["e"] == "executionReport":
+                reported.append(event["i"])
+        assert reported == ids
+
+
+async def test_the_depth_procedure_gives_the_book_that_rest_shows(floor: Floor) -> None:
+    async with floor.connect("/ws-api/v3") as trading, floor.connect("/ws/btcusd@depth@100ms") as depth:
+        await log_on(trading)
+        await trading.send(limit(0, "BUY", 49_000))
+        await heard(trading)
+        first = await heard(depth)
+        for number in range(1, ORDERS):
+            await trading.send(limit(number, "BUY" if number % 3 else "SELL", 50_000 + number % 7))
+            if number == ORDERS // 2:
+                _, snapshot = await floor.rest.get("/api/v3/depth", symbol="BTCUSD", limit=5000)
+        for _ in range(1, ORDERS):
+            await heard(trading)
+        assert snapshot["lastUpdateId"] >= first["U"] - 1
+        await asyncio.sleep(0.3)
+        _, wanted = await floor.rest.get("/api/v3/depth", symbol="BTCUSD", limit=5000)
+        held, u = {side: dict(snapshot[side]) for side in ("bids", "asks")}, snapshot["lastUpdateId"]
+        while u < wanted["lastUpdateId"]:
+            event = await heard(depth)
+            if event["u"] <= u:
+                continue
+            assert event["U"] <= u + 1
+            u = event["u"]
+            for side, name in (("bids", "b"), ("asks", "a")):
+                held[side].update(event[name])
+        shown = {side: {p: q for p, q in held[side].items() if q != "0.00000000"} for side in held}
+        assert shown == {side: dict(wanted[side]) for side in ("bids", "asks")}
