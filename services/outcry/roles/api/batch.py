@@ -80,7 +80,8 @@ async def place_batch(call: Call) -> Any:
 
 async def _submit(call: Call, items: Sequence[Item], key: Key | None) -> None:
     places = [item.place for item in items if item.place is not None]
-    for item, answer in zip(items, await call.venue.desk.submit_all(places, key), strict=True):
+    answers = await call.venue.desk.submit_all(places, key, call.traceparent)
+    for item, answer in zip(items, answers, strict=True):
         item.take(answer)
 
 

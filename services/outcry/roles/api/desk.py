@@ -65,23 +65,25 @@ class Desk:
         """Commands taken in that have no answer yet; at ``settings.admit_window`` new ones are refused."""
         return self._unacknowledged
 
-    async def submit(self, intent: Intent, key: Key | None = None) -> Outcome:
+    async def submit(self, intent: Intent, key: Key | None = None, traceparent: str = "") -> Outcome:
         """What came of one intent.
 
         Raises Refusal for what was refused before the journal and for an unknown outcome; Replayed and Unsettled
         with a ``key``. A refusal of the market is an Outcome with a code.
         """
-        (answer,) = await self.submit_all([intent], key)
+        (answer,) = await self.submit_all([intent], key, traceparent)
         if isinstance(answer, Refusal):
             raise answer
         return answer
 
-    async def submit_all(self, intents: Sequence[Intent], key: Key | None = None) -> list[Answer]:
+    async def submit_all(
+        self, intents: Sequence[Intent], key: Key | None = None, traceparent: str = ""
+    ) -> list[Answer]:
         """One answer per intent, in their order; ``key`` is claimed with the first. Raises Refusal when full."""
         if not intents:
             return []
         self._admit(intents)
-        request = Request(len(intents), asyncio.get_running_loop().create_future())
+        request = Request(len(intents), asyncio.get_running_loop().create_future(), traceparent)
         since = asyncio.get_running_loop().time()
         for place, intent in enumerate(intents):
             self._last_command_id += 1

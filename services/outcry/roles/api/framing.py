@@ -24,16 +24,12 @@ class Parcel:
     tickets: list[Ticket]
 
 
-def pack(tickets: Sequence[Ticket], reply_to: str, traceparent: str = "") -> list[Parcel]:
+def pack(tickets: Sequence[Ticket], reply_to: str) -> list[Parcel]:
     """Frames in which the commands of each partition keep their order."""
     stacks: dict[int, list[Ticket]] = {}
     for ticket in tickets:
         stacks.setdefault(ticket.intent.instrument.partition, []).append(ticket)
-    return [
-        Parcel(part, _encode(load, reply_to, traceparent), load)
-        for part, stack in stacks.items()
-        for load in _loads(stack)
-    ]
+    return [Parcel(part, _encode(load, reply_to), load) for part, stack in stacks.items() for load in _loads(stack)]
 
 
 def _loads(stack: Sequence[Ticket]) -> list[list[Ticket]]:
@@ -58,7 +54,8 @@ def _most_bytes(command: AnyCommand) -> int:
     return MAX_REPLACE_BYTES if isinstance(command, ReplaceOrder) else MAX_PLACE_BYTES
 
 
-def _encode(load: Sequence[Ticket], reply_to: str, traceparent: str) -> bytes:
+def _encode(load: Sequence[Ticket], reply_to: str) -> bytes:
+    """A frame has room for one trace: that of the first command that has any."""
     commands = [ticket.command for ticket in load if ticket.command is not None]
-    correlation_id = load[0].command_id
-    return encode_frame(commands, reply_to=reply_to, traceparent=traceparent, correlation_id=correlation_id)
+    traceparent = next((t.request.traceparent for t in load if t.request.traceparent), "")
+    return encode_frame(commands, reply_to=reply_to, traceparent=traceparent, correlation_id=load[0].command_id)

@@ -23,6 +23,7 @@ from outcry.roles.api.orderform import (
 )
 from outcry.roles.api.render import ALL_DONE, Json, legs_of, list_json
 from outcry.roles.api.tickets import unknown_order
+from outcry.roles.api.trading import submit
 
 LEG_TYPES: Final = ("STOP_LOSS_LIMIT", "STOP_LOSS", "LIMIT_MAKER", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
 STOP_LOSSES: Final = (STOP_LOSS, STOP_LOSS_LIMIT)
@@ -102,14 +103,15 @@ async def _cancel_open_leg(call: Call, legs: tuple[int, int], cancel_id: str) ->
     refusal = unknown_order()
     for order_id in legs:
         try:
-            outcome = await call.venue.desk.submit(
+            outcome = await submit(
+                call,
                 Cancel(
                     instrument=call.params["symbol"],
                     account=call.account_id,
                     order_id=order_id,
                     cancel_client_id=cancel_id,
                     deadline_us=call.valid_until_us,
-                )
+                ),
             )
         except Refusal as refused:
             if refused.code != refusal.code:
@@ -125,7 +127,7 @@ async def _place(call: Call, above: Place, below: Place) -> Json:
     pair = PlacePair(
         client_list_id=call.params.get("listClientOrderId") or new_client_id(), above=above, below=below
     )  # fmt: skip
-    outcome = await call.venue.desk.submit(pair)
+    outcome = await submit(call, pair)
     if outcome.code:
         raise Refusal(outcome.code, outcome.text)
     row = outcome.lists[0]

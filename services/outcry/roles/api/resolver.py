@@ -32,22 +32,11 @@ class Resolver:
 
     async def _resolve_named(self, named: Sequence[tuple[Ticket, Cancel]]) -> None:
         wanted = [(old.account, old.instrument.symbol_id, old.order_id, old.client_order_id) for _, old in named]
-        for (ticket, old), row in zip(named, await self._ledger.targets(wanted), strict=True):
-            target = _target(row) if row is not None else await self._renamed(old)
-            if target is not None:
-                ticket.targets = (target,)
+        for (ticket, _), row in zip(named, await self._ledger.targets(wanted), strict=True):
+            if row is not None:
+                ticket.targets = (_target(row),)
             else:
                 self._refuse(ticket)
-
-    async def _renamed(self, old: Cancel) -> Target | None:
-        """An amended order is known by its new name to the orders alone."""
-        if old.client_order_id is None:
-            return None
-        symbol_id = old.instrument.symbol_id
-        row = await self._ledger.order(old.account, symbol_id, old.order_id, old.client_order_id)
-        if row is None or not row.open:
-            return None
-        return Target(row.order_id, 0, 0)
 
     async def _resolve_open(self, ticket: Ticket, intent: CancelOpen) -> None:
         rows = await self._ledger.open_targets(intent.account, intent.instrument.symbol_id)

@@ -1,6 +1,7 @@
 """An order ticket: one intent on its way through the desk, and the request that waits for its answer."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 
 import msgspec
@@ -11,6 +12,7 @@ from outcry.roles.api.errors import Refusal
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, PlacePair, Replace
 
 Answer = Outcome | Refusal
+TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,17 @@ class Unsettled(Exception):
 
 
 class Request:
-    """The intents that one caller sent together; ``done`` resolves to their answers in the same order."""
+    """The intents that one caller sent together; ``done`` resolves to their answers in the same order.
 
-    __slots__ = ("answers", "done", "left")
+    ``traceparent`` is the caller's W3C trace context, which goes with its commands into the journal; "" for none.
+    """
 
-    def __init__(self, size: int, done: asyncio.Future[list[Answer]]) -> None:
+    __slots__ = ("answers", "done", "left", "traceparent")
+
+    def __init__(self, size: int, done: asyncio.Future[list[Answer]], traceparent: str = "") -> None:
         self.answers: list[Answer | None] = [None] * size
         self.left = size
+        self.traceparent = traceparent if TRACEPARENT.fullmatch(traceparent) else ""
         self.done = done
 
     def put(self, place: int, answer: Answer) -> None:

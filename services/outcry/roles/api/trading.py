@@ -19,7 +19,7 @@ from outcry.roles.api.answers import answer_of, canceled, canceled_lists, placed
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
 from outcry.roles.api.errors import Refusal, filter_failure
 from outcry.roles.api.idempotency import StoredAnswer, once, refused
-from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Place, Replace
+from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, Replace
 from outcry.roles.api.latecomers import taken
 from outcry.roles.api.limits import Limits
 from outcry.roles.api.orderform import ORDER_PARAMS, SYMBOL, caller_of, new_client_id, one_of, place_of, size_of
@@ -34,14 +34,19 @@ MODES: Final = {"STOP_ON_FAILURE": STOP_ON_FAILURE, "ALLOW_FAILURE": ALLOW_FAILU
 ZERO_RATES: Final = {"maker": rate_text(0), "taker": rate_text(0)}
 
 
+async def submit(call: Call, intent: Intent, key: Key | None = None) -> Outcome:
+    """What the desk answers to the call's intent."""
+    return await call.venue.desk.submit(intent, key, call.traceparent)
+
+
 async def place_order(call: Call) -> Any:
     """POST /api/v3/order."""
     place = place_of(call.params, caller_of(call))
     if not call.idempotency_key:
-        return placed(await call.venue.desk.submit(place), place, call.params.get("newOrderRespType"))
+        return placed(await submit(call, place), place, call.params.get("newOrderRespType"))
 
     async def work(key: Key) -> StoredAnswer:
-        return answer_of(await call.venue.desk.submit(place, key), place, call.params.get("newOrderRespType"))
+        return answer_of(await submit(call, place, key), place, call.params.get("newOrderRespType"))
 
     async def settled(order_id: int) -> StoredAnswer | None:
         return await stored_outcome(call, place, order_id, call.params.get("newOrderRespType"))
@@ -72,20 +77,21 @@ async def test_order(call: Call) -> Json:
 async def cancel_order(call: Call) -> Json:
     """DELETE /api/v3/order; an order of a list takes the whole list with it."""
     cancel = cancel_of(call, "orderId", "origClientOrderId", cancel_id="newClientOrderId")
-    return canceled(await call.venue.desk.submit(cancel), cancel.instrument, cancel.cancel_client_id)
+    return canceled(await submit(call, cancel), cancel.instrument, cancel.cancel_client_id)
 
 
 async def cancel_open_orders(call: Call) -> list[Json]:
     """DELETE /api/v3/openOrders: single orders first, then lists."""
     instrument = call.params["symbol"]
     cancel_id = new_client_id()
-    outcome = await call.venue.desk.submit(
+    outcome = await submit(
+        call,
         CancelOpen(
             instrument=instrument,
             account=call.account_id,
             cancel_client_id=cancel_id,
             deadline_us=call.valid_until_us,
-        )
+        ),
     )
     if outcome.code:
         raise Refusal(outcome.code, outcome.text)
@@ -107,7 +113,7 @@ async def amend_order(call: Call) -> Json:
     if failed is not None:
         raise filter_failure(failed)
     new_id = params.get("newClientOrderId") or new_client_id()
-    outcome = await call.venue.desk.submit(Amend(old=old, qty=qty, new_client_id=new_id))
+    outcome = await submit(call, Amend(old=old, qty=qty, new_client_id=new_id))
     if outcome.code:
         raise Refusal(outcome.code, outcome.text)
     row = outcome.orders[0]
@@ -135,12 +141,12 @@ async def cancel_replace(call: Call) -> Json:
             raise
         return replaced(await _cancel_alone(call, old, too_many), Replace(old=old, new=new), None)
     intent = Replace(old=old, new=new, mode=MODES[params["cancelReplaceMode"]])
-    return replaced(await venue.desk.submit(intent), intent, params.get("newOrderRespType"))
+    return replaced(await submit(call, intent), intent, params.get("newOrderRespType"))
 
 
 async def _cancel_alone(call: Call, old: Cancel, too_many: Refusal) -> Outcome:
     """What a replace comes to when its account may cancel but not order. Raises the refusal if the cancel fails too."""
-    outcome = await call.venue.desk.submit(old)
+    outcome = await submit(call, old)
     if outcome.code:
         raise too_many
     return Outcome(

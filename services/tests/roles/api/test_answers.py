@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from outcry.codec import decode_frame
 from outcry.market.commands import CancelAll, CancelOrder, PlaceOrder
 from outcry.market.events import Traded
 from outcry.market.instrument import Instrument
@@ -208,10 +209,20 @@ async def tickets(count: int, **fields: Any) -> list[Ticket]:
 
 async def test_frames_keep_the_order_of_commands_and_their_bounds() -> None:
     made = await tickets(600, client_order_id="x" * 36, held=2**61, valid_until_ms=2**52)
-    parcels = pack(made, "pod", "t" * 55)
+    parcels = pack(made, "pod")
     assert len(parcels) == 3
     assert [ticket.command_id for parcel in parcels for ticket in parcel.tickets] == list(range(1, 601))
     assert all(len(parcel.frame) <= 65536 for parcel in parcels)
+
+
+async def test_a_frame_carries_a_trace_and_no_nonsense() -> None:
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    for sent, carried in ((trace, trace), ("x" * 500, ""), ("", "")):
+        request = Request(1, asyncio.get_running_loop().create_future(), sent)
+        ticket = Ticket(place(), 7, request, 0)
+        ticket.command = order(order_id=1)
+        frame = decode_frame(pack([ticket], "pod")[0].frame)
+        assert (frame.traceparent, frame.reply_to, frame.correlation_id) == (carried, "pod", 7)
 
 
 async def test_a_cancel_of_thousands_fits_into_a_frame() -> None:
