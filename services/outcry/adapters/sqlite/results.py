@@ -108,6 +108,18 @@ RENAMED = Bulk(
     2,
     " AS given CROSS JOIN orders ON order_id = given.column1 AND client_order_id <> given.column2",
 )
+# Symbols that have candles, by skipping from one to the next: those of the partition and those that nobody lists
+# yet, for a symbol may have a past before its first record.
+CHARTED = """
+WITH RECURSIVE charted (symbol_id) AS (
+  SELECT min(symbol_id) FROM candles
+  UNION ALL
+  SELECT (SELECT min(c.symbol_id) FROM candles AS c WHERE c.symbol_id > charted.symbol_id)
+    FROM charted WHERE symbol_id IS NOT NULL
+)
+SELECT symbol_id FROM charted
+ WHERE symbol_id IS NOT NULL AND symbol_id NOT IN (SELECT symbol_id FROM symbol_state WHERE part <> ?)
+"""
 CHECKPOINT = Checkpoint._fields
 
 OPEN_IDS = "SELECT json_group_array(order_id) FROM orders INDEXED BY orders_open WHERE open = 1 AND part = ?"
@@ -259,7 +271,7 @@ def _load(db: sqlite3.Connection, part: int) -> PartState:
         [SymbolRow(*symbol) for symbol in symbols],
         _open_orders(db, part),
         read_lists(db.execute(lists, (part,)).fetchone()[0]),
-        [candle for symbol in symbols for candle in _newest_candles(db, symbol[0])],
+        [candle for (symbol_id,) in db.execute(CHARTED, (part,)) for candle in _newest_candles(db, symbol_id)],
         applied,
         [order_id for (order_id,) in marks],
         skips,

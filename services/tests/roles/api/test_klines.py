@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from outcry.market.candles import DAY, HOUR, MINUTE, MONTH, Bar
+from outcry.market.candles import DAY, HOUR, MINUTE, MONTH, Bar, Candles
 from outcry.roles.api import klines as klines_module
 from outcry.rows import CandleRow
 from tests.support.reads import Reads, reading
@@ -191,3 +191,14 @@ async def test_an_answer_is_bounded_by_the_candles_it_sums(reads: Reads, monkeyp
 async def test_charts_get_the_same_candles(reads: Reads) -> None:
     await reads.print(reads.now_ms, 100)
     assert await reads.get("/api/v3/uiKlines", symbol="BTCUSD", interval="1m") == await klines(reads, "1m")
+
+
+async def test_the_engine_goes_on_within_back_filled_candles_of_a_symbol_not_yet_listed(reads: Reads) -> None:
+    hour = reads.now_ms // HOUR * HOUR
+    await reads.front.store.ledger.put_candles([stored(HOUR, hour - HOUR, 90), stored(HOUR, hour, 100)])
+    state = await reads.front.store.ledger.load(0)
+    assert [(candle.symbol_id, candle.open_ms, candle.close) for candle in state.candles] == [(1, hour, 100)]
+    reads.candles = Candles(state.candles)
+    await reads.print(reads.now_ms, 130)
+    newest = (await klines(reads, "1h"))[-1]
+    assert (newest[1], newest[4], newest[8]) == ("1.00000000", "1.30000000", 2)
