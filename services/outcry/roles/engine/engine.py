@@ -234,20 +234,23 @@ class Engine:
         failure = supervise_step(session, record)
         if failure:
             await self._settle()  # what came before the failure is committed first
-            await self._fail(part, session.next_offset, failure)
+            await self._fail(part, session.next_offset + 1, failure)
         elif session.next_offset > self._careful.get(part, MAX_OFFSET):
             del self._careful[part]
 
-    async def _fail(self, part: int, offset: int, reason: str) -> None:
-        """The first failure is tried again record by record, so that all before it counts; the second halts."""
+    async def _fail(self, part: int, until: int, reason: str) -> None:
+        """The first failure is tried again record by record up to ``until``, so that all before it counts.
+
+        The second one halts the partition.
+        """
         if part not in self._sessions:
             return
         if part in self._careful:
             del self._careful[part]
             await self._own.halt(part, reason)
         else:
-            log.error("Partition %d at record %d: %s. It is loaded again.", part, offset, reason)
-            self._careful[part] = offset
+            log.error("Partition %d fails before record %d and is loaded again: %s", part, until, reason)
+            self._careful[part] = until
         self._forget([part])
 
     async def _launch(self) -> None:
@@ -297,7 +300,7 @@ class Engine:
         """One of the parts contradicts the intake: each goes alone, so that the others go on."""
         if len(taken) == 1:
             (part,) = taken
-            await self._fail(part, taken[part][0].advance.from_offset, f"intake_missing: {missing}")
+            await self._fail(part, taken[part][0].advance.to_offset, f"intake_missing: {missing}")
             return {}
         landed: Taken = {}
         for part, pieces in taken.items():
