@@ -157,12 +157,20 @@ class Scribe:
         self.placed[-2:] = [above, below]
         list_id, self.next_list = self.next_list, self.next_list + 1
         return self.named(
-            PlaceList, symbol_id=1, list_id=list_id, account=1001, client_list_id=f"l-{list_id}", above=above, below=below
+            PlaceList,
+            symbol_id=1,
+            list_id=list_id,
+            account=1001,
+            client_list_id=f"l-{list_id}",
+            above=above,
+            below=below,
         )
 
     def cancel_all(self) -> AnyCommand:
         account = self.chance.choice(ACCOUNTS)
-        targets = tuple((o.order_id, o.valid_until_ms) for o in self.placed[-60:] if o.account == account and o.symbol_id == 1)
+        targets = tuple(
+            (o.order_id, o.valid_until_ms) for o in self.placed[-60:] if o.account == account and o.symbol_id == 1
+        )
         return self.named(CancelAll, symbol_id=1, account=account, targets=targets)
 
     def _terms(self, kind: int, side: int, last: int) -> dict[str, object]:

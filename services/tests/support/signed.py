@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 TIMEOUT_SECONDS = 15.0
+RECV_WINDOW_MS = 5000
 
 
 class SignedClient:
@@ -23,7 +24,7 @@ class SignedClient:
 
     def sign(self, params: dict[str, Any]) -> str:
         """The query string of ``params`` with timestamp and signature."""
-        query = urlencode({**params, "timestamp": int(time.time() * 1000), "recvWindow": 60000})
+        query = urlencode({**params, "timestamp": int(time.time() * 1000), "recvWindow": RECV_WINDOW_MS})
         return f"{query}&signature={hmac.new(self.secret, query.encode(), hashlib.sha256).hexdigest()}"
 
     async def ask(self, method: str, path: str, params: dict[str, Any], **headers: str) -> tuple[int, Any]:
@@ -34,7 +35,7 @@ class SignedClient:
     async def batch(self, orders: list[dict[str, Any]], **headers: str) -> tuple[int, Any]:
         """POST /v1/orders:batch; the signature covers the query and the JSON body."""
         body = json.dumps({"orders": orders}).encode()
-        query = urlencode({"timestamp": int(time.time() * 1000), "recvWindow": 60000})
+        query = urlencode({"timestamp": int(time.time() * 1000), "recvWindow": RECV_WINDOW_MS})
         signature = hmac.new(self.secret, query.encode() + body, hashlib.sha256).hexdigest()
         address = f"{self.url}/v1/orders:batch?{query}&signature={signature}"
         return await self._answer("POST", address, body, {"Content-Type": "application/json", **headers})

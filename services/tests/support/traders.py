@@ -63,9 +63,9 @@ class Trader:
 
 
 @contextlib.asynccontextmanager
-async def market(folder: Path) -> AsyncIterator[tuple[Trader, Trader, Exchange]]:
+async def market(folder: Path, **settings: Any) -> AsyncIterator[tuple[Trader, Trader, Exchange]]:
     """Two funded accounts on an empty venue."""
-    async with running(folder) as (exchange, client):
+    async with running(folder, **settings) as (exchange, client):
         other = Client(exchange)
         other.key, other.secret = SECOND_KEY, SECOND_SECRET
         try:
