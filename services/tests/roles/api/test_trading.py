@@ -1,7 +1,10 @@
 """Orders as a client sends them: through the front door, the desk, the journal and the engine, and back."""
 
 from pathlib import Path
+from typing import Any
 
+from outcry.roles.api.insider import Insider
+from outcry.wiring import ENDPOINTS
 from tests.support.traders import UNKNOWN, error, market
 
 REPLACE = "/api/v3/order/cancelReplace"
@@ -212,3 +215,46 @@ async def test_an_iceberg_shows_only_its_peak(tmp_path: Path) -> None:
         assert body["icebergQty"] == "0.20000000"
         book = (await one.client.get("/api/v3/depth", symbol="BTCUSD"))[1]
         assert book["asks"] == [["60000.00000000", "0.20000000"]]
+
+
+async def test_over_the_order_limit_a_replace_may_still_cancel(tmp_path: Path) -> None:
+    async with market(tmp_path, limits="binance") as (one, _, _):
+        ids = [(await one.placed(f"buy 0.01@{50000 + n}"))["orderId"] for n in range(50)]
+        terms = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrderId": ids[0]}
+        refused = await one.place("buy 0.01@40000", REPLACE, **terms)
+        assert error(refused) == (429, -1015, "Too many new orders; current limit is 50 orders per 10 SECOND.")
+        assert ids[0] in await one.open_orders()
+        status, body = await one.place("buy 0.01@40000", REPLACE, orderRateLimitExceededMode="CANCEL_ONLY", **terms)
+        assert (status, body["code"], body["data"]["cancelResult"]) == (409, -2021, "SUCCESS")
+        assert body["data"]["newOrderResponse"]["code"] == -1015
+        assert await one.open_orders() == ids[1:]
+
+
+async def test_the_methods_of_the_websocket_api_do_the_same(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, exchange):
+        account = await exchange.venue.ledger.account(1001)
+        assert account is not None
+        insider = Insider(exchange.venue, ENDPOINTS, [account])
+
+        async def ask(method: str, text: str) -> Any:
+            sent = dict(pair.split("=") for pair in text.split())
+            return await insider.ask(method, 1001, {"symbol": "BTCUSD", **sent})
+
+        terms = "side=BUY type=LIMIT timeInForce=GTC quantity=0.1 price=50000"
+        assert await ask("order.test", terms) == {}
+        first = await ask("order.place", terms + " newClientOrderId=a")
+        assert (await ask("order.amend.keepPriority", "origClientOrderId=a newQty=0.05"))["amendedOrder"]["qty"] == (
+            "0.05000000"
+        )
+        moved = await ask(
+            "order.cancelReplace", f"{terms} cancelReplaceMode=STOP_ON_FAILURE cancelOrderId={first['orderId']}"
+        )
+        new_id = moved["newOrderResponse"]["orderId"]
+        assert (await ask("order.cancel", f"orderId={new_id}"))["status"] == "CANCELED"
+        legs = "aboveType=STOP_LOSS aboveStopPrice=61000 belowType=LIMIT_MAKER belowPrice=59000"
+        pair = await ask("orderList.place.oco", f"side=BUY quantity=0.1 {legs}")
+        done = await ask("orderList.cancel", f"orderListId={pair['orderListId']}")
+        assert done["listOrderStatus"] == "ALL_DONE"
+        await ask("order.place", terms)
+        assert len(await ask("openOrders.cancelAll", "")) == 1
+        assert await one.open_orders() == []
