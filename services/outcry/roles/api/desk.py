@@ -49,6 +49,7 @@ class Desk:
         self._cashier = Cashier(ledger, settings.partitions, self._settle)
         self._latecomers = Latecomers(ledger)
         self._queue: deque[Ticket] = deque()
+        self._batch: list[Ticket] = []  # what is being resolved and held
         self._arrived = asyncio.Event()
         self._quiet = asyncio.Event()  # what drain waits for
         self._waiting: dict[int, Ticket] = {}
@@ -103,12 +104,12 @@ class Desk:
                 while True:
                     await self._arrived.wait()
                     await self._linger()
-                    batch = self._cut()
-                    if batch:
-                        self._send(await self._enter(batch), tasks)
+                    self._batch = self._cut()
+                    if self._batch:
+                        self._send(await self._enter(self._batch), tasks)
         finally:
             self._open = False
-            for ticket in [*self._queue, *self._waiting.values()]:
+            for ticket in [*self._batch, *self._queue, *self._waiting.values()]:
                 self._settle(ticket, outcome_unknown())
             self._queue.clear()
 
