@@ -1,0 +1,18 @@
+"""Every adapter of a port passes the same tests: another one is another parameter here."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.storage import Storage, fund, sqlite_storage
+
+ADAPTERS = {"sqlite": sqlite_storage}
+
+
+@pytest.fixture(params=sorted(ADAPTERS))
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    """An empty exchange with two funded accounts."""
+    async with ADAPTERS[request.param](tmp_path) as opened:
+        await fund(opened)
+        yield opened
