@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -147,11 +147,10 @@ class EngineRoom:
         await self.until(lambda: command_id in self.outcomes)
         return self.outcomes[command_id]
 
-    async def until(self, true: "object") -> None:
-        """Waits until a function is true, but not for ever."""
-        assert callable(true)
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Looks again and again until something holds, but not for ever."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not true():
+            while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
     async def caught_up(self) -> None:

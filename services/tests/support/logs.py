@@ -1,7 +1,9 @@
-"""Logs made from a seed: every kind of command, with sound holds, overtaking cancels, copies, late and broken records."""
+"""Logs made from a seed: every kind of command, with holds, overtaking cancels, copies, late and broken records."""
 
 import random
 from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from outcry.codec import encode_frame
 from outcry.market.commands import (
@@ -219,6 +221,4 @@ def record(offset: int, commands: Sequence[AnyCommand], *, timestamp_ms: int = S
 
 
 def _with(order: PlaceOrder, **changes: object) -> PlaceOrder:
-    import msgspec
-
     return msgspec.structs.replace(order, **changes)

@@ -1,6 +1,7 @@
 """The whole way of an order: hold, journal, match, commit, publish, and each of these interrupted."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -289,7 +290,7 @@ async def test_listeners_get_each_change_once_and_in_sequence(tmp_path: Path) ->
         for n in range(5):
             await room.place(room.order(f"buy 1@{900 + n}"), room.order(f"sell 1@{950 - n}", BEN))
         changes = [update for update in room.updates if not update.snapshot]
-        for before, after in zip(changes, changes[1:], strict=False):
+        for before, after in itertools.pairwise(changes):
             assert after.first_seq == before.last_seq + 1
             assert after.first_u == before.last_u + 1
         await room.crash()
