@@ -1,5 +1,6 @@
 """The trading rules: exchangeInfo, and the rules of Binance that this exchange does not have."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from outcry.decimals import money_text, price_text, qty_text
@@ -115,6 +116,11 @@ def _highest_notional(instrument: Instrument) -> int:
     return min(instrument.max_price * instrument.max_qty * instrument.quote_unit, MAX_AMOUNT - 1)
 
 
+def _rules_weight(params: Mapping[str, Any]) -> int:
+    number = 1 if "symbol" in params else len(params.get("symbols", ()))
+    return min(2 * number, 40) if number else 40
+
+
 def _lot_filter(name: str, instrument: Instrument, low: int, high: int) -> Json:
     return {
         "filterType": name,
@@ -145,7 +151,8 @@ ENDPOINTS: Final = [
         summary="Trading rules and symbols", example=_EXAMPLE,
     ),
     Endpoint(
-        method="GET", path="/api/v3/executionRules", answer=no_execution_rules, weight=40, ws="executionRules",
+        method="GET", path="/api/v3/executionRules", answer=no_execution_rules, weight=_rules_weight,
+        ws="executionRules",
         params=(ONE_SYMBOL, SYMBOLS, SYMBOL_STATUS), summary="Execution rules (none)", example={"symbolRules": []},
     ),
     Endpoint(
