@@ -70,8 +70,8 @@ def report_order_path(title: str, figures: list[Any]) -> None:
     print(f"\nOrder path, {title}: signed request to committed answer, client included")
     for way in figures:
         print(
-            "  {name:16}{orders_per_second:8,} orders/s   p50 {p50_ms:7.2f}  p95 {p95_ms:7.2f}  p99 {p99_ms:7.2f} ms a request"
-            "   {errors} errors".format(**way)
+            "  {name:16}{orders_per_second:8,} orders/s   p50 {p50_ms:7.2f}  p95 {p95_ms:7.2f}  p99 {p99_ms:7.2f} ms"
+            " a request   {errors} errors".format(**way)
         )
 
 

@@ -5,65 +5,58 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from flow import ADD, Message, flow
+from flow import ADD, CANCEL, Message, flow
 
 Apply = Callable[[Sequence[Message]], int]  # applies messages, returns how many trades it saw
-NO_BOUND = 1 << 60
+
+
+def outcry_commands(messages: Sequence[Message]) -> Iterator[Any]:
+    """The product's commands: each buy and sell brings the hold that it needs."""
+    from outcry.market.commands import CancelOrder, PlaceOrder
+
+    for kind, order_id, side, price, qty in messages:
+        account = order_id & 1023
+        if kind == CANCEL:
+            yield CancelOrder(
+                command_id=order_id, symbol_id=1, account=account, order_id=order_id, target_valid_until_ms=0
+            )
+        else:
+            yield PlaceOrder(
+                command_id=order_id,
+                symbol_id=1,
+                order_id=order_id,
+                account=account,
+                client_order_id="",
+                side=side,
+                type=1,
+                qty=qty,
+                price=price,
+                held=price * qty * 10 if side > 0 else qty * 1000,
+                maker_ppm=1000,
+                taker_ppm=1000,
+            )
 
 
 def outcry_pit() -> Apply:
     """The product's whole core: commands in, events out, holds and fees settled."""
-    from outcry.market.commands import CancelOrder, PlaceOrder, SetInstrument
+    from outcry.market.commands import SetInstrument
     from outcry.market.events import Traded
     from outcry.market.instrument import Instrument
     from outcry.market.pit import Pit
 
     pit = Pit()
-    terms = Instrument(
-        symbol_id=1,
-        symbol="BTCUSD",
-        partition=0,
-        base="BTC",
-        quote="USD",
-        base_asset=1,
-        quote_asset=2,
-        tick_size=1_000_000,
-        lot_size=1_000,
-        max_orders=1 << 30,
-    )
+    names = {"symbol": "BTCUSD", "base": "BTC", "quote": "USD"}
+    assets = {"base_asset": 1, "quote_asset": 2, "tick_size": 1_000_000, "lot_size": 1_000}
+    terms = Instrument(symbol_id=1, partition=0, max_orders=1 << 30, **names, **assets)
     pit.apply(SetInstrument(command_id=0, symbol_id=1, instrument=terms), 1)
 
     def apply(messages: Sequence[Message]) -> int:
         trades = 0
-        for kind, order_id, side, price, qty in messages:
-            command: PlaceOrder | CancelOrder
-            if kind == ADD:
-                command = PlaceOrder(
-                    command_id=order_id,
-                    symbol_id=1,
-                    order_id=order_id,
-                    account=order_id & 1023,
-                    client_order_id="",
-                    side=side,
-                    type=1,
-                    qty=qty,
-                    price=price,
-                    held=price * qty * 10 if side > 0 else qty * 1000,
-                    maker_ppm=1000,
-                    taker_ppm=1000,
-                )
-            else:
-                command = CancelOrder(
-                    command_id=order_id,
-                    symbol_id=1,
-                    account=order_id & 1023,
-                    order_id=order_id,
-                    target_valid_until_ms=0,
-                )
+        for command in outcry_commands(messages):
             for event in pit.apply(command, 1):
                 if type(event) is Traded:
                     trades += 1

@@ -1,4 +1,4 @@
-"""Orders per second and latency of a running exchange by single REST, WebSocket API and batch: end_to_end.py URL SECONDS."""
+"""Orders per second and latency of an exchange by single REST, WebSocket API and batch: end_to_end.py URL SECONDS."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ from wire import Connection, Signer
 KEYS = [("outcry-demo-key-1", "outcry-demo-secret-1"), ("outcry-demo-key-2", "outcry-demo-secret-2")]
 REST_CONNECTIONS = 48
 SOCKETS, IN_FLIGHT = 4, 64
-BATCH_CONNECTIONS, BATCH = 8, 50
+BATCH_CONNECTIONS, BATCH = 16, 50
 MAX_SECONDS = 120
 STRETCH = 20  # orders before a worker changes sides
 SYMBOLS = {"BTCUSD": (20_000, 0.01), "ETHUSD": (2_000, 0.1), "SOLUSD": (100, 1.0), "ADAUSD": (1, 100.0)}
@@ -52,7 +52,7 @@ class Tally:
 
 
 class Trader:
-    """Sends limit orders that meet those of the other account: sides alternate in stretches, so that books stay shallow."""
+    """Sends limit orders that meet the other account's: sides alternate in stretches, so that books stay shallow."""
 
     def __init__(self, number: int) -> None:
         self._dice = random.Random(number)

@@ -1,4 +1,4 @@
-"""A frugal HTTP/1.1 client for load: one kept-alive connection per worker, requests as bytes, answers by Content-Length."""
+"""A frugal HTTP/1.1 client for load: kept-alive connections, requests as bytes, answers by Content-Length."""
 
 import asyncio
 import hashlib

@@ -122,22 +122,22 @@ def test_python_binance_trades_and_watches(exchange: Exchange) -> None:
     }
 
 
+def addresses(url: str) -> dict[str, Any]:
+    """ccxt's `urls.api`, pointed at this exchange."""
+    sockets = url.replace("http", "ws", 1)
+    return {
+        "public": url + "/api/v3",
+        "private": url + "/api/v3",
+        "sapi": url + "/sapi/v1",
+        "fapiPublic": url + "/fapi/v1",
+        "dapiPublic": url + "/dapi/v1",
+        "ws": {"spot": sockets + "/ws", "ws-api": {"spot": sockets + "/ws-api/v3"}},
+    }
+
+
 def freqtrade_settings(url: str, folder: Path) -> Path:
     """A live (not dry) configuration that trades two pairs of this exchange."""
-    api = {
-        "public": "/api/v3",
-        "private": "/api/v3",
-        "sapi": "/sapi/v1",
-        "fapiPublic": "/fapi/v1",
-        "dapiPublic": "/dapi/v1",
-    }
-    sockets = url.replace("http", "ws", 1)
-    ccxt_settings = {
-        "urls": {
-            "api": {name: url + path for name, path in api.items()}
-            | {"ws": {"spot": sockets + "/ws", "ws-api": {"spot": sockets + "/ws-api/v3"}}}
-        }
-    }
+    ccxt_settings = {"urls": {"api": addresses(url)}}
     settings = {
         "dry_run": False,
         "stake_currency": "USD",

@@ -218,7 +218,7 @@ async def test_an_exchange_killed_under_load_loses_and_doubles_nothing(tmp_path:
         exchange.kill()
     acknowledged = sum(1 for sent in history.orders if sent.answer and "orderId" in sent.answer)
     print(
-        f"{KILLS} SIGKILLs, {len(history.orders)} orders sent, {acknowledged} acknowledged, {unknown} settled by a retry, "
-        f"{len(history.canceled)} canceled: 0 lost, 0 doubled"
+        f"{KILLS} SIGKILLs, {len(history.orders)} orders sent, {acknowledged} acknowledged, "
+        f"{unknown} settled by a retry, {len(history.canceled)} canceled: 0 lost, 0 doubled"
     )
     assert acknowledged > KILLS * 20

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,15 +72,21 @@ def start_exchange(folder: Path, *, simulation: bool = False, python: Path | Non
     return exchange
 
 
+def is_ready(exchange: Exchange) -> bool:
+    try:
+        with urllib.request.urlopen(exchange.url + "/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:  # not listening yet, or not ready
+        return False
+
+
 def await_ready(exchange: Exchange) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if exchange.process.poll() is not None:
             raise AssertionError(f"the exchange ended while starting:\n{exchange.log()[-4000:]}")
-        with contextlib.suppress(urllib.error.URLError, OSError):
-            with urllib.request.urlopen(exchange.url + "/readyz", timeout=5) as answer:
-                if answer.status == 200:
-                    return
+        if is_ready(exchange):
+            return
         time.sleep(0.05)
     exchange.kill()
     raise AssertionError(f"the exchange was not ready in {START_SECONDS} s:\n{exchange.log()[-4000:]}")

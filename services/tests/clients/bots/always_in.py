@@ -1,4 +1,4 @@
-"""A freqtrade strategy for the tests: enters at once, protects itself with a stop on the exchange, leaves after seconds."""
+"""A freqtrade strategy for the tests: enters at once, puts a stop on the exchange, leaves after seconds."""
 
 from datetime import datetime, timedelta
 

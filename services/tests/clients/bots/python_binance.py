@@ -1,4 +1,4 @@
-"""What a python-binance user does: REST, user data, depth cache; prints one JSON object of findings. Usage: URL KEY SECRET."""
+"""What a python-binance user does over REST and sockets; prints one JSON object. Usage: URL KEY SECRET."""
 
 import asyncio
 import json
