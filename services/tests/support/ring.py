@@ -1,9 +1,10 @@
 """Orders as traders write them: a script of commands, each with what comes of it, played on a fresh market.
 
-``buy 5@99``, ``sell 5@market``, ``buy $500@market``; then any of ``maker``, ``ioc``, ``fok``, ``peak 2``, ``stop 105``,
-``profit 95``, ``trail 500``, ``by 7`` (account), ``stp taker``. Orders are numbered #1, #2 ... as they come. Further
-``cancel #1``, ``amend #1 to 3``, ``replace #1 with buy 5@99``, ``halt``, ``open``. Behind ``->`` stands everything
-that happens, separated by commas.
+``buy 5@99``, ``sell 5@market``, ``buy $500@market``; then any of ``maker``, ``ioc``, ``fok``, ``peak 2``,
+``stop 105``, ``profit 95``, ``loss`` (a stop order without a stop price), ``trail 500``, ``by 7`` (account),
+``stp taker``. Orders are numbered #1, #2 ... as they come. Further ``cancel #1``, ``amend #1 to 3``,
+``replace #1 with buy 5@99``, ``halt``, ``open``. Behind ``->`` stands everything that happens, separated by commas;
+a comma at the end goes on in the next line.
 """
 
 import re
@@ -76,7 +77,9 @@ class Ring:
 
     def play(self, script: str) -> "Ring":
         """Plays the script; fails at the first line that comes to something else."""
-        for line in filter(None, map(str.strip, script.splitlines())):
+        for line in re.sub(r",\s*\n\s*", ", ", script).splitlines():
+            if not line.strip():
+                continue
             asked, _, expected = map(str.strip, line.partition("->"))
             happened = ", ".join(self.shout(asked))
             assert happened == expected, f"{asked} -> {happened}"
@@ -96,22 +99,24 @@ class Ring:
         if words[0] == "cancel":
             order_id = int(words[1][1:])
             return CancelOrder(
-                command_id=0, symbol_id=1, account=self._owner(order_id), order_id=order_id, target_valid_until_ms=0
+                command_id=0, symbol_id=1, account=self.owner(order_id), order_id=order_id, target_valid_until_ms=0
             )
         if words[0] == "amend":
             order_id = int(words[1][1:])
             return AmendOrder(
-                command_id=0, symbol_id=1, account=self._owner(order_id), order_id=order_id, qty=int(words[3])
+                command_id=0, symbol_id=1, account=self.owner(order_id), order_id=order_id, qty=int(words[3])
             )
         if words[0] == "replace":
             order_id, new = int(words[1][1:]), asked.partition(" with ")[2]
-            account = self._owner(order_id)
+            account = self.owner(order_id)
             return ReplaceOrder(
                 command_id=0, symbol_id=1, account=account, order_id=order_id, target_valid_until_ms=0,
                 new=self.order(new, account=account),
             )  # fmt: skip
         if words[0] in ("halt", "open"):
-            return HaltMarket(command_id=0, symbol_id=1) if words[0] == "halt" else OpenMarket(command_id=0, symbol_id=1)
+            return (
+                HaltMarket(command_id=0, symbol_id=1) if words[0] == "halt" else OpenMarket(command_id=0, symbol_id=1)
+            )
         return self.order(asked)
 
     def order(self, asked: str, **fields: Any) -> PlaceOrder:
@@ -131,13 +136,13 @@ class Ring:
         held = need_of(placed, UNITS, self.market.last_price) or PLENTY
         return PlaceOrder(command_id=0, symbol_id=1, **(terms | {"held": terms.get("held", held)}))
 
+    def owner(self, order_id: int) -> int:
+        order = self.pit.find(order_id)
+        return order.account if order else 0
+
     def held(self, order_id: int) -> int:
         order = self.pit.find(order_id)
         return order.held if order else 0
-
-    def _owner(self, order_id: int) -> int:
-        order = self.pit.find(order_id)
-        return order.account if order else 0
 
     def _fate(self, order_id: int) -> str | None:
         order = self.pit.find(order_id)
@@ -196,6 +201,8 @@ def _options(words: list[str], *, priced: bool) -> dict[str, Any]:
                 terms |= {"type": STOP_LOSS_LIMIT if priced else STOP_LOSS, "stop_price": int(next(rest))}
             case "profit":
                 terms |= {"type": TAKE_PROFIT_LIMIT if priced else TAKE_PROFIT, "stop_price": int(next(rest))}
+            case "loss":
+                terms["type"] = STOP_LOSS_LIMIT if priced else STOP_LOSS
             case "trail":
                 terms["trail_bps"] = int(next(rest))
             case "by":
