@@ -40,7 +40,8 @@ def result_of(records: list[Record]) -> dict[str, object]:
     advance = batch.advance
     return {
         "next_offset": advance.to_offset, "event_seq": advance.event_seq, "log_time": advance.log_time,
-        "state_hash": advance.state_hash, "log_hash": advance.log_hash.hex(), "trades": trades, "postings": postings, "rows_hash": rows.hexdigest(),
+        "state_hash": advance.state_hash, "log_hash": advance.log_hash.hex(), "trades": trades, "postings": postings,
+        "rows_hash": rows.hexdigest(),
         "late": session.late, "repeated": session.repeated,
     }  # fmt: skip
 
