@@ -19,7 +19,7 @@ from outcry.market.terms import (
     TAKE_PROFIT,
     TAKE_PROFIT_LIMIT,
 )
-from tests.support.naive_book import LOT
+from tests.support.naive_entry import LOT
 from tests.support.twin_books import TwinBooks
 
 LIMITS = (LIMIT, LIMIT, LIMIT, LIMIT_MAKER)

@@ -5,7 +5,6 @@ maker, taker)``. Prices are ticks, sizes lots; a lot costs its price, and a lot 
 """
 
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 from outcry.market.commands import (
@@ -24,9 +23,6 @@ from outcry.market.terms import (
     FOK,
     GTC,
     LIMIT_MAKER,
-    PRICED_TYPES,
-    STOP_LOSS,
-    STOP_LOSS_LIMIT,
     STOP_ON_FAILURE,
     STOP_TYPES,
     STP_DECREMENT,
@@ -34,50 +30,9 @@ from outcry.market.terms import (
     STP_EXPIRE_MAKER,
     STP_EXPIRE_TAKER,
 )
+from tests.support.naive_entry import LOT, Entry
 
 Fact = tuple[Any, ...]
-LOT = 10_000
-
-
-class Entry:
-    """One order in the naive market."""
-
-    def __init__(self, placed: PlaceOrder, purse: int) -> None:
-        self.placed = placed
-        self.id, self.side, self.account = placed.order_id, placed.side, placed.account
-        self.total = self.left = placed.qty
-        self.shown = 0
-        self.executed = self.spent = self.prevented = 0
-        self.purse = purse
-        self.stage = "new"  # new, waiting, due, book, done
-        self.place = 0  # smaller is earlier
-        self.extreme: int | None = None
-        self.partner: Entry | None = None
-
-    @property
-    def priced(self) -> bool:
-        return self.placed.type in PRICED_TYPES
-
-    def need(self) -> int:
-        """The money it can still cost; all it has where no price bounds it."""
-        if self.side != BUY and self.total:
-            return self.left * LOT
-        return self.placed.price * self.left if self.side == BUY and self.priced else self.purse
-
-    def wakes(self, price: int) -> bool:
-        """Whether its stop price is reached at ``price``."""
-        up = (self.placed.type in (STOP_LOSS, STOP_LOSS_LIMIT)) == (self.side == BUY)
-        return price >= self.placed.stop_price if up else price <= self.placed.stop_price
-
-    def follows_to(self, price: int) -> bool:
-        """Moves its extreme to ``price`` where that is better; True when it has fallen behind by its delta."""
-        assert self.extreme is not None
-        delta = Fraction(self.placed.trail_bps, 10_000)
-        if self.side == BUY:
-            self.extreme = min(self.extreme, price)
-            return price >= self.extreme * (1 + delta)
-        self.extreme = max(self.extreme, price)
-        return price <= self.extreme * (1 - delta)
 
 
 class NaiveBook:

@@ -31,7 +31,8 @@ from outcry.market.terms import (
     BUY,
     SELL,
 )
-from tests.support.naive_book import LOT, Fact, NaiveBook
+from tests.support.naive_book import Fact, NaiveBook
+from tests.support.naive_entry import LOT
 
 BASE, QUOTE = 1, 2
 MAX_ORDERS, MAX_ALGO_ORDERS = 12, 6
