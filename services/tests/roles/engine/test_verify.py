@@ -17,7 +17,7 @@ TAMPERED = {
     "a price of a trade": "UPDATE trades SET price = price + 1 WHERE trade_id = 2",
     "a trade is gone": "DELETE FROM trades WHERE trade_id = 3",
     "a fee is kept": "UPDATE trades SET taker_fee = 0 WHERE trade_id = 1",
-    "a posting is doubled": "UPDATE postings SET free_delta = 2 * free_delta WHERE idx = (SELECT max(idx) FROM postings)",
+    "a posting is doubled": "UPDATE postings SET free_delta = 5 WHERE idx = (SELECT max(idx) FROM postings)",
     "a posting is gone": "DELETE FROM postings WHERE idx IN (SELECT min(idx) FROM postings)",
     "an open order is larger": "UPDATE orders SET qty = qty + 1 WHERE open = 1",
     "a closed order was filled less": "UPDATE orders SET executed = executed - 1 WHERE open = 0 AND executed > 0",
