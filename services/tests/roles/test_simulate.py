@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from outcry.adapters.memory import MemoryFeed
 
 from outcry.adapters.clock import SystemClock
+from outcry.adapters.memory import MemoryFeed
 from outcry.agents.crowd import Crowd, Listing
 from outcry.agents.traders import CANCEL, PLACE, REPLACE, Wish
 from outcry.market.terms import BUY, FOK, LIMIT_MAKER, MARKET, SELL, STOP_LOSS_LIMIT
