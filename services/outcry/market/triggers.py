@@ -83,6 +83,10 @@ class Triggers:
             found.sort(key=_priority)
         return found
 
+    def entries(self) -> int:
+        """How many heap entries watch the extremes: what trailing stops cost beyond themselves."""
+        return sum(trail.entries() for trail in self._trails)
+
     def extremes(self) -> tuple[Extremes, Extremes]:
         """What trailing buys and trailing sells follow; with the orders' own rows it restores them."""
         return self._trails[0].extremes(), self._trails[1].extremes()
@@ -174,6 +178,9 @@ class Trail:
             group.watched = _NEVER
             if not group.is_empty():
                 self._watch_group(group)
+
+    def entries(self) -> int:
+        return len(self._watch)
 
     def extremes(self) -> Extremes:
         return [(group.start_seq, group.extreme) for group in self._groups if not group.is_empty()]

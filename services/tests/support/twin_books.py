@@ -25,12 +25,13 @@ from outcry.market.events import (
     Traded,
 )
 from outcry.market.instrument import Instrument
-from outcry.market.order import OrderList
+from outcry.market.order import ALL_DONE, NO_LIST
 from outcry.market.pit import Pit
 from outcry.market.terms import (
     BUY,
     SELL,
 )
+from outcry.rows import ListRow, OrderRow
 from tests.support.naive_book import Fact, NaiveBook
 from tests.support.naive_entry import LOT
 
@@ -102,20 +103,34 @@ class TwinBooks:
         self.view: dict[tuple[int, int], int] = {}
         self.reserved: dict[tuple[int, int], int] = {}  # (account, asset) -> minor units
         self.trades = 0
+        self.rows: dict[int, OrderRow] = {}  # of open orders, as stored
+        self.list_rows: dict[int, ListRow] = {}
         self.seen: Counter[str] = Counter()
 
     def restart(self) -> None:
-        """A new pit from the rows of the old one must go on as if nothing had happened."""
-        market = self.pit.markets[1]
-        rows = sorted((order.row(0) for order in market.orders.values()), key=lambda row: row.priority_seq)
-        lists: dict[int, OrderList] = {}
-        for order in market.orders.values():
-            if order.oco is not None:
-                lists[order.oco.list_id] = order.oco
-        symbol = market.row(0)
+        """A new pit from stored rows must go on as if nothing had happened."""
+        self._store()
+        symbol = self.pit.markets[1].row(0)
         self.pit = Pit(max_triggers=self.max_triggers)
-        self.pit.restore([symbol], rows, [row.row(0) for row in lists.values()])
+        self.pit.restore([symbol], sorted(self.rows.values(), key=lambda row: row.priority_seq), self.open_lists())
         assert self.pit.markets[1].row(0) == symbol
+
+    def open_lists(self) -> list[ListRow]:
+        return [row for row in self.list_rows.values() if row.status != ALL_DONE]
+
+    def _store(self) -> None:
+        """Keeps what a ledger would: the rows of what was touched."""
+        for order in self.pit.touched.values():
+            row = order.row(0)
+            assert row.open or not row.held
+            if row.open:
+                self.rows[row.order_id] = row
+            else:
+                self.rows.pop(row.order_id, None)
+        self.pit.touched.clear()
+        for order_list in self.pit.touched_lists.values():
+            self.list_rows[order_list.list_id] = order_list.row(0)
+        self.pit.touched_lists.clear()
 
     def order(self, *, purse: int | None = None, exact: bool = True, **terms: Any) -> PlaceOrder:
         """A new order with the next id; it brings what it needs, or ``purse`` where that is given."""
@@ -195,6 +210,7 @@ class TwinBooks:
         self.books_are_equal()
         self.orders_are_equal()
         self.queues_are_equal()
+        self.stored_rows_are_the_orders()
         self.reserved_money_is_what_open_orders_hold()
 
     def books_are_equal(self) -> None:
@@ -215,6 +231,13 @@ class TwinBooks:
                 entry.left, entry.shown, entry.executed, entry.spent, entry.prevented, entry.total, entry.purse
             ), f"order {order_id}"  # fmt: skip
         assert self.pit.markets[1].last_price == self.naive.last
+
+    def stored_rows_are_the_orders(self) -> None:
+        """Whatever changes is touched."""
+        self._store()
+        assert self.rows == {order_id: order.row(0) for order_id, order in self.pit.markets[1].orders.items()}
+        listed = {row.list_id for row in self.rows.values()} - {NO_LIST}
+        assert listed == {row.list_id for row in self.open_lists()}
 
     def queues_are_equal(self) -> None:
         market = self.pit.markets[1]
