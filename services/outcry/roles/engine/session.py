@@ -31,11 +31,10 @@ from outcry.ports import MarketUpdate, Publication
 from outcry.roles.engine.blotter import HASH_SPACE, Blotter, order_hash
 from outcry.roles.engine.news import Follows, News, nobody
 from outcry.roles.engine.outcomes import new_orders
-from outcry.roles.engine.window import LONGEST_BOUND_MS, Marks, Window
+from outcry.roles.engine.window import LONGEST_BOUND_MS, Marks, Waiting, Window
 from outcry.rows import Advance, CancelMark, DeadLetter, PartBatch, PartitionRow, PartState, Record
 
 RULES: Final = (1,)  # versions of the matching rules that this release knows
-MAX_WAITING: Final = 10_000  # cancels whose answer waits for the order that they overtook
 
 _PLACE: Final = struct.Struct("<IQQ")  # partition, offset, milliseconds
 
@@ -70,7 +69,7 @@ class Session:
         self._window = Window(state.applied)
         self._marks = Marks(state.cancel_marks, row.log_time)
         self._skips = {(offset, index) for offset, index, _ in state.skips}
-        self._waiting: dict[int, list[CancelOrder]] = {}
+        self._waiting = Waiting()
         self._news = News(self, self._pit, self._blotter, follows)
         self._clear()
 
@@ -232,9 +231,7 @@ class Session:
 
     def _cancel(self, command: CancelOrder) -> None:
         if command.restriction == 0 and self._overtakes(command.order_id, command.target_valid_until_ms):
-            waiting = self._waiting.setdefault(command.order_id, [])
-            if command.command_id and len(self._waiting) < MAX_WAITING:
-                waiting.append(command)
+            self._waiting.add(command, self.log_time)
         else:
             self._write(command, command.symbol_id, self._pit.apply(command, self.log_time))
 
@@ -292,7 +289,7 @@ class Session:
                 canceled.add(order.order_id)
         touched = self._write(command, command.symbol_id, events)
         for order in orders:
-            for cancel in self._waiting.pop(order.order_id, ()):
+            for cancel in self._waiting.pop(order.order_id):
                 if order.order_id in canceled:
                     self._news.tell(cancel, (), touched)
                 else:

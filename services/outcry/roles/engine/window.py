@@ -4,7 +4,10 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Final
 
+from outcry.market.commands import CancelOrder
+
 SLICE_MS: Final = 1024  # ids are forgotten together with all whose bound lies in the same slice of time
+MAX_WAITING: Final = 10_000  # cancels that wait; one more is answered by the ledger alone
 LONGEST_BOUND_MS: Final = 600_000  # no order is valid for longer after its intake; a restored mark is kept as long
 
 
@@ -52,6 +55,9 @@ class Marks:
     def __init__(self, order_ids: Iterable[int], log_time: int) -> None:
         self._bounds = dict.fromkeys(order_ids, log_time + LONGEST_BOUND_MS)
 
+    def __len__(self) -> int:
+        return len(self._bounds)
+
     def add(self, order_id: int, valid_until_ms: int, log_time: int) -> bool:
         """Marks an order that has not come; False when it is marked already."""
         if order_id in self._bounds:
@@ -64,3 +70,32 @@ class Marks:
     def arrived(self, order_id: int) -> bool:
         """Whether the order that now comes was marked; the mark has done its work."""
         return self._bounds.pop(order_id, None) is not None
+
+
+class Waiting:
+    """Cancels whose answer waits for the order that they overtook. Lost with the process: they are no state."""
+
+    def __init__(self) -> None:
+        self._cancels: dict[int, list[CancelOrder]] = {}
+        self._count = 0
+
+    def add(self, cancel: CancelOrder, log_time: int) -> None:
+        """Lets a cancel wait, if it wants an answer and there is room."""
+        if not cancel.command_id:
+            return
+        if self._count >= MAX_WAITING:
+            self._drop_hopeless(log_time)
+        if self._count < MAX_WAITING:
+            self._cancels.setdefault(cancel.order_id, []).append(cancel)
+            self._count += 1
+
+    def pop(self, order_id: int) -> list[CancelOrder]:
+        """The cancels that waited for an order, in their order."""
+        found = self._cancels.pop(order_id, [])
+        self._count -= len(found)
+        return found
+
+    def _drop_hopeless(self, log_time: int) -> None:
+        for order_id, cancels in list(self._cancels.items()):
+            if cancels[0].target_valid_until_ms < log_time:
+                self.pop(order_id)
