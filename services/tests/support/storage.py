@@ -165,9 +165,9 @@ def mark(row: OrderRow, held: int | None = None) -> IntakeMark:
 def trade_row(trade_id: int, **changes: Any) -> TradeRow:
     """Bob sells Alice 5 at 20."""
     row = TradeRow(
-        symbol_id=1, trade_id=trade_id, agg_id=trade_id, part=0, log_offset=trade_id, idx=0, time_ms=START_MS + trade_id,
-        price=20, qty=5, amount=100, taker_side=-1, maker_order=1, taker_order=2, maker_account=ALICE,
-        taker_account=BOB, maker_fee=0, taker_fee=0,
+        symbol_id=1, trade_id=trade_id, agg_id=trade_id, part=0, log_offset=trade_id, idx=0,
+        time_ms=START_MS + trade_id, price=20, qty=5, amount=100, taker_side=-1, maker_order=1, taker_order=2,
+        maker_account=ALICE, taker_account=BOB, maker_fee=0, taker_fee=0,
     )  # fmt: skip
     return row._replace(**changes)
 

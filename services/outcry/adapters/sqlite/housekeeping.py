@@ -8,7 +8,7 @@ from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.pending import voided_order
 from outcry.adapters.sqlite.results import PUT_ORDERS
 from outcry.adapters.sqlite.rowtext import INTAKE
-from outcry.adapters.sqlite.seek import first_record_since, first_trade_at
+from outcry.adapters.sqlite.seek import first_record_since, first_trade_at, record_time
 from outcry.adapters.sqlite.writer import Work
 from outcry.rows import IntakeRow
 
@@ -43,14 +43,19 @@ class HousekeepingBook(OnFile):
         return await self._writer.do(lambda work: _sweep(work, part))
 
     async def retain(self, part: int, trades_before_ms: int, keep_offset: int) -> int:
-        """Closed orders and self-trade preventions of that age go too; the newest order always stays."""
+        """Closed orders and self-trade preventions of that age go too; the newest order always stays.
+
+        A replay starts at ``keep_offset`` from now on: checkpoints before it go first.
+        """
+        age = (trades_before_ms, keep_offset)
+        await self._writer.do(partial(_retain_checkpoints, part=part, before_offset=keep_offset))
         deleted = 0
         for job in (_retain_trades, _retain_postings, _retain_prevented):
-            while count := await self._writer.do(partial(job, part=part, age=(trades_before_ms, keep_offset))):
+            while count := await self._writer.do(partial(job, part=part, age=age)):
                 deleted += count
         order_id: int | None = 0
         while order_id is not None:
-            orders = partial(_retain_orders, part=part, age=(trades_before_ms, keep_offset), from_id=order_id)
+            orders = partial(_retain_orders, part=part, age=age, from_id=order_id)
             count, order_id = await self._writer.do(orders)
             deleted += count
         return deleted
@@ -130,6 +135,10 @@ def _oldest_kept(work: Work, part: int, age: Age) -> int:
     return min(keep_offset, first_record_since(work.db, part, before_ms), folded_to(work.db, part))
 
 
+def _retain_checkpoints(work: Work, part: int, before_offset: int) -> int:
+    return work.db.execute("DELETE FROM checkpoints WHERE part = ? AND next_offset < ?", (part, before_offset)).rowcount
+
+
 def _retain_trades(work: Work, part: int, age: Age) -> int:
     offset = _oldest_kept(work, part, age)
     for (symbol_id,) in work.db.execute("SELECT symbol_id FROM symbol_state WHERE part = ?", (part,)).fetchall():
@@ -162,18 +171,20 @@ def _retain_prevented(work: Work, part: int, age: Age) -> int:
 def _retain_orders(work: Work, part: int, age: Age, from_id: int) -> tuple[int, int | None]:
     """Looks at the next orders by id; returns how many went and the id to go on with, None at the end."""
     db, offset = work.db, _oldest_kept(work, part, age)
+    # Before this time an order was closed by a record before the offset: a replay from there on never meets it.
+    before_ms = min(age[0], record_time(db, part, offset))
     seen = db.execute(
         "SELECT min(order_id), max(order_id), min(placed_ms) FROM"
         " (SELECT order_id, placed_ms FROM orders WHERE order_id >= ? ORDER BY order_id LIMIT ?)",
         (from_id, RETAIN_ROWS),
     ).fetchone()
     newest = db.execute("SELECT max(order_id) FROM orders").fetchone()[0]
-    if seen[0] is None or seen[2] >= age[0]:
+    if seen[0] is None or seen[2] >= before_ms:
         return 0, None
     gone = db.execute(
         "SELECT order_id, list_id FROM orders WHERE order_id BETWEEN ? AND ? AND order_id < ?"
         " AND part = ? AND open = 0 AND updated_ms < ? AND applied_offset < ?",
-        (seen[0], seen[1], newest, part, age[0], offset),
+        (seen[0], seen[1], newest, part, before_ms, offset),
     ).fetchall()
     ids = json.dumps([order_id for order_id, _ in gone])
     lists = json.dumps(sorted({list_id for _, list_id in gone if list_id >= 0}))

@@ -66,6 +66,15 @@ def first_record_since(db: sqlite3.Connection, part: int, time_ms: int) -> int:
     return low & MAX_OFFSET
 
 
+def record_time(db: sqlite3.Connection, part: int, offset: int) -> int:
+    """The time of a record, or of the last one before it; 0 when there is none."""
+    row = db.execute(
+        "SELECT timestamp_ms FROM journal WHERE place BETWEEN ? AND ? ORDER BY place DESC LIMIT 1",
+        (part << OFFSET_BITS, part << OFFSET_BITS | offset),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def placed_between(db: sqlite3.Connection, start_ms: int, end_ms: int) -> tuple[int, int]:
     """Order ids (first, last) outside of which no order was placed in that time.
 

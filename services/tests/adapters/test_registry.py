@@ -1,0 +1,121 @@
+"""The port Registry: accounts, keys, assets, money in and out, each with its audit row."""
+
+import asyncio
+
+import pytest
+
+from outcry.rows import AccountRow, AuditRow, CandleRow, KeyRow
+from tests.support.storage import ALICE, BOB, BTC, MONEY, START_MS, USD, Storage, posting
+
+CAROL = AccountRow(1003, "Carol", 100, 200, 0, START_MS)
+KEY = KeyRow("key-1", 1003, "HMAC", b"\x00sealed\xff", "read,trade", "10.0.0.0/8", START_MS, 0, 0)
+
+
+async def actions(storage: Storage) -> list[tuple[str, str, str]]:
+    return [(row.actor, row.action, row.subject) for row in await storage.ledger.audit_log(3)]
+
+
+async def test_an_account_is_created_once(storage: Storage) -> None:
+    await storage.ledger.create_account(CAROL, "root")
+    assert await storage.ledger.account(1003) == CAROL
+    assert await storage.ledger.account(4711) is None
+    assert await storage.ledger.accounts() == [CAROL]
+    with pytest.raises(ValueError, match="1003"):
+        await storage.ledger.create_account(CAROL._replace(name="other"), "root")
+    assert await storage.ledger.accounts() == [CAROL]
+    assert (await actions(storage))[0] == ("root", "create account", "1003")
+
+
+async def test_freezing_is_seen_and_audited(storage: Storage) -> None:
+    await storage.ledger.create_account(CAROL, "root")
+    await storage.ledger.freeze_account(1003, True, "root")
+    assert await storage.ledger.account(1003) == CAROL._replace(frozen=1)
+    await storage.ledger.freeze_account(1003, False, "root")
+    assert await storage.ledger.account(1003) == CAROL
+    assert [action for _, action, _ in await actions(storage)] == [
+        "unfreeze account",
+        "freeze account",
+        "create account",
+    ]
+
+
+async def test_a_key_lives_until_it_is_revoked(storage: Storage) -> None:
+    await storage.ledger.create_key(KEY, "root")
+    assert await storage.ledger.key("key-1") == KEY
+    assert await storage.ledger.key("KEY-1") is None
+    with pytest.raises(ValueError, match="key-1"):
+        await storage.ledger.create_key(KEY._replace(account_id=ALICE), "root")
+    assert await storage.ledger.revoke_key("key-1", START_MS + 5, "root")
+    assert not await storage.ledger.revoke_key("key-1", START_MS + 6, "root")
+    assert not await storage.ledger.revoke_key("nobody", START_MS, "root")
+    assert await storage.ledger.key("key-1") == KEY._replace(revoked_ms=START_MS + 5)
+
+
+async def test_keys_are_listed_by_account(storage: Storage) -> None:
+    other = KEY._replace(api_key="key-2", account_id=ALICE, kind="ED25519")
+    await storage.ledger.create_key(KEY, "root")
+    await storage.ledger.create_key(other, "root")
+    assert await storage.ledger.keys() == [other, KEY]
+    assert await storage.ledger.keys(1003) == [KEY]
+
+
+async def test_an_asset_has_one_id_for_ever(storage: Storage) -> None:
+    first, again = await storage.ledger.add_asset("ETH", "root"), await storage.ledger.add_asset("ETH", "root")
+    assert first == again
+    assert [row.asset for row in await storage.ledger.assets()] == ["USD", "BTC", "ETH"]
+
+
+async def test_a_reference_moves_money_once(storage: Storage) -> None:
+    calls = [storage.ledger.transfer(ALICE, USD, 500, "wire 1", "root") for _ in range(5)]
+    assert await asyncio.gather(*calls) == [True] * 5
+    assert await storage.money(ALICE) == (MONEY + 500, 0)
+
+
+async def test_what_came_from_the_world_the_world_owes(storage: Storage) -> None:
+    assert await storage.ledger.transfer(ALICE, USD, -300, "out", "root")
+    assert await storage.money(0, USD) == (-2 * MONEY + 300, 0)
+    assert await storage.money(0, BTC) == (-2 * MONEY, 0)
+
+
+async def test_only_free_money_can_leave(storage: Storage) -> None:
+    await storage.hold("a", 10)
+    assert not await storage.ledger.transfer(ALICE, USD, -MONEY, "too much", "root")
+    assert await storage.ledger.transfer(ALICE, USD, -(MONEY - 10), "just right", "root")
+    assert await storage.money(ALICE) == (0, 10)
+    assert not await storage.ledger.transfer(4711, USD, -1, "nobody", "root")
+
+
+async def test_money_that_was_just_won_can_leave_at_once(storage: Storage) -> None:
+    await storage.own(0)
+    await storage.commit(
+        storage.batch(postings=[posting(ALICE, 50, 0, offset=0), posting(BOB, -50, 0, offset=0, idx=1)])
+    )
+    assert await storage.ledger.transfer(ALICE, USD, -(MONEY + 50), "all", "root")
+    assert await storage.money(ALICE) == (0, 0)
+
+
+async def test_the_venue_never_holds_more_than_it_can_count(storage: Storage) -> None:
+    with pytest.raises(ValueError, match="minor units"):
+        await storage.ledger.transfer(ALICE, USD, 1 << 62, "greed", "root")
+    assert await storage.money(ALICE) == (MONEY, 0)
+
+
+async def test_history_never_overwrites_a_candle(storage: Storage) -> None:
+    real = CandleRow(1, 60_000, 60_000, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9)
+    await storage.own(0)
+    await storage.commit(storage.batch(candles=[real]))
+    made_up = [CandleRow(1, 60_000, n * 60_000, 1, 1, 1, 1, 0, 0, 0, 0, 0, -1, -1) for n in range(3)]
+    await storage.ledger.put_candles(made_up)
+    assert await storage.ledger.candles(1, 60_000) == [made_up[0], real, made_up[2]]
+
+
+async def test_a_long_history_is_written_whole(storage: Storage) -> None:
+    rows = [CandleRow(1, 60_000, n * 60_000, 1, 1, 1, 1, 0, 0, 0, 0, 0, -1, -1) for n in range(21_000)]
+    await storage.ledger.put_candles(rows)
+    assert await storage.ledger.candles(1, 60_000, limit=50_000) == rows
+
+
+async def test_the_audit_log_has_the_newest_first(storage: Storage) -> None:
+    for n in range(3):
+        await storage.ledger.audit(AuditRow(START_MS + n, "root", "look", str(n), "{}"))
+    assert [row.subject for row in await storage.ledger.audit_log(2)] == ["2", "1"]
