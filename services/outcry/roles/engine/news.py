@@ -32,7 +32,7 @@ class News:
     def tell(self, command: AnyCommand | None, events: Sequence[AnyEvent], touched: Mapping[int, Order]) -> None:
         """Takes note of what a command caused; None is the work of no command."""
         if command is not None and command.command_id:
-            self._outcomes.append(answered(command, self._place, events, touched, self._blotter))
+            self._outcomes.append(answered(command, self._place, events, touched=touched, rows=self._blotter))
         if self._follows is not nobody:
             self._executions += spoken(self._place, events, self._blotter, self._follows)
         for event in events:

@@ -68,7 +68,7 @@ def refused(command: AnyCommand, place: Place, code: int, text: str) -> Outcome:
 
 
 def answered(
-    command: AnyCommand, place: Place, events: Sequence[AnyEvent], touched: Mapping[int, Order], rows: Rows
+    command: AnyCommand, place: Place, events: Sequence[AnyEvent], *, touched: Mapping[int, Order], rows: Rows
 ) -> Outcome:
     """The answer to a command that the market took, whether it refused it or not."""
     new_ids = new_orders(command)
