@@ -45,11 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(trouble), FAILED)
     except OutcomeUnknown as trouble:
         return _complain(f"{trouble} The change may or may not have been written: list before you try again.", FAILED)
-    except PermissionError as trouble:
-        return _complain(f"{trouble.filename}: permission denied. Run as the user who owns the directory.", FAILED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except PermissionError as trouble:
+        return _complain(f"{trouble.filename}: permission denied. Run as the user who owns the directory.", FAILED)
+    except (FileExistsError, NotADirectoryError) as trouble:
+        return _complain(f"{trouble.filename} is no directory. Name another with --data.", FAILED)
+    except OSError as trouble:
+        return _complain(f"{trouble.filename or 'The system says'}: {trouble.strerror}.", FAILED)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
 

@@ -113,18 +113,22 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str], **given: Any) -> Settings:
-    """Settings from the environment; ``given`` (command line) wins. Raises SettingsError with every problem."""
-    values = {name: value for name, value in given.items() if value is not None}
+    """Settings from the environment; what is ``given`` on the command line (not None) wins.
+
+    Raises SettingsError with every problem.
+    """
+    values: dict[str, Any] = {}
     problems = _misspelt(environ)
     for each in fields(Settings):
         name, reader = each.metadata["name"], each.metadata["read"]
-        text = environ.get(name, "").strip()
-        if not text or each.name in values:
+        wanted = given.get(each.name)
+        text = environ.get(name, "").strip() if wanted is None else str(wanted)
+        if not text:
             continue
         try:
             values[each.name] = reader.read(text)
         except ValueError:
-            problems.append(f"{name} is {text!r}, but must be {reader.rule}")
+            problems.append(f"{name if wanted is None else '--' + each.name} is {text!r}, but must be {reader.rule}")
     if problems:
         raise SettingsError("The environment is wrong:\n" + "\n".join(f"  - {problem}." for problem in problems))
     return Settings(**values)

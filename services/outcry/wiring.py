@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -89,6 +90,7 @@ class Exchange:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         founded = (self._folder / LEDGER_FILE).exists()
         await asyncio.to_thread(self.store.open)
+        await self._keep_partitions()
         vault = Vault(master_key(_key_path(self.settings), may_create=not founded))
         self._admin = Admin(self.store.ledger, self.store.journal, self.clock, vault.seal)
         self._founding = Founding(
@@ -98,6 +100,15 @@ class Exchange:
         self._assemble(vault)
         await self._recover()
         await self._begin()
+
+    async def _keep_partitions(self) -> None:
+        """A ledger's partitions never become fewer: their symbols stay where they are."""
+        known = max([row.part for row in await self.store.ledger.partitions()], default=-1) + 1
+        if known > self.settings.partitions:
+            self._progress(
+                f"This exchange has {known} partitions; OUTCRY_PARTITIONS={self.settings.partitions} is not used."
+            )
+            self.settings = replace(self.settings, partitions=known)
 
     def _assemble(self, vault: Vault) -> None:
         """Builds the roles and the app; nothing runs yet."""

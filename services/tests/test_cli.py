@@ -71,3 +71,9 @@ def test_a_taken_port_is_told_with_the_remedy(tmp_path: Path, capsys: pytest.Cap
         port = taken.getsockname()[1]
         assert main(["up", "--data", str(tmp_path / "new"), "--port", str(port)]) == 1
     assert f"Port {port}" in (said := capsys.readouterr().err) and "--port" in said
+
+
+def test_a_file_in_place_of_the_directory_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").touch()
+    assert main(["up", "--data", str(tmp_path / "data"), "--port", "0"]) == 1
+    assert "is no directory" in capsys.readouterr().err

@@ -61,3 +61,8 @@ def test_every_setting_describes_itself() -> None:
 def test_only_loopback_addresses_count_as_private() -> None:
     assert read_settings({}).loopback
     assert not read_settings({"OUTCRY_HOST": "0.0.0.0"}).loopback
+
+
+def test_the_command_line_keeps_the_same_rules() -> None:
+    with pytest.raises(SettingsError, match="--port is '99999', but must be a whole number from 0 to 65535"):
+        read_settings({}, port=99999)
