@@ -176,7 +176,7 @@ class EngineRoom:
 
     async def assert_sound(self) -> None:
         report = await self.verify()
-        assert report.problems == []
+        assert not report.problems, report.problems
         assert len(report.checked) == len(self.partitions) + 2
 
     def _request(self, order: PlaceOrder, group: int, window_ms: int, in_list: bool) -> HoldRequest:
