@@ -125,9 +125,10 @@ def _swap(market: Market, old: Order, new: Order, cancel_client_id: str) -> None
         return
     market.events.append(
         OrderReplaced(
-            symbol_id=market.symbol_id, order_id=old.order_id, new_id=new.order_id, account=old.account, left=left
+            symbol_id=market.symbol_id, order_id=old.order_id, new_id=new.order_id, account=old.account, left=left,
+            cancel_client_id=cancel_client_id,
         )
-    )
+    )  # fmt: skip
     entry.accept(market, new)
     wanted = max(0, need - new.held) if has_exact_need(new) else spare
     move_hold(market, old, new, min(spare, wanted))

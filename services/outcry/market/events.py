@@ -93,12 +93,13 @@ class OrderAmended(Event, frozen=True, kw_only=True, tag=True, gc=False):
 
 
 class OrderReplaced(Event, frozen=True, kw_only=True, tag=True, gc=False):
-    """``order_id`` made way for ``new_id`` in one command."""
+    """``order_id`` made way for ``new_id`` in one command: its owner canceled it with ``left`` lots open."""
 
     order_id: int
     new_id: int
     account: int
     left: int
+    cancel_client_id: str = ""
 
 
 class OrderTriggered(Event, frozen=True, kw_only=True, tag=True, gc=False):

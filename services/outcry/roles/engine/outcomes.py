@@ -21,7 +21,6 @@ from outcry.market.events import (
     MatchPrevented,
     OrderAmended,
     OrderRejected,
-    OrderReplaced,
     Traded,
 )
 from outcry.market.order import Order
@@ -149,13 +148,7 @@ def _concerned(event: AnyEvent) -> tuple[tuple[int, int], ...]:
         return ((event.account, 0),)
     if isinstance(event, InstrumentChanged):
         return ()
-    return ((event.account, _order_of(event)),)
-
-
-def _order_of(event: AnyEvent) -> int:
-    if isinstance(event, OrderReplaced):
-        return event.new_id
-    return getattr(event, "order_id", 0)
+    return ((event.account, getattr(event, "order_id", 0)),)
 
 
 def _own(command: AnyCommand, new_ids: tuple[int, ...], rows: Rows) -> tuple[OrderRow, ...]:

@@ -137,13 +137,11 @@ def _change(event: AnyEvent, row: OrderRow, instrument: Instrument) -> Payload |
             return {"x": "NEW", "X": "NEW", "z": ZERO, "Z": ZERO, "w": True}
         case Traded():
             return _traded(event, row, instrument)
-        case OrderCanceled():
+        case OrderCanceled() | OrderReplaced():
             return {
                 "x": "CANCELED", "X": "CANCELED", "c": event.cancel_client_id or row.client_order_id,
                 "C": row.client_order_id,
             }  # fmt: skip
-        case OrderReplaced() if row.order_id == event.order_id:
-            return {"x": "CANCELED", "X": "CANCELED", "C": row.client_order_id}
         case OrderExpired(in_match=False):
             return {"x": "EXPIRED", "X": "EXPIRED", "eR": expiry_reason(row)}
         case OrderAmended():

@@ -74,6 +74,26 @@ async def test_pipelined_orders_are_worked_on_together_and_each_is_reported(floo
         assert reported == ids
 
 
+async def test_a_replaced_order_is_reported_canceled_before_its_successor_is_new(floor: Floor) -> None:
+    async with floor.connect("/ws-api/v3") as trading, floor.connect("/ws-api/v3") as listening:
+        await log_on(trading)
+        await log_on(listening)
+        await trading.send(limit(0, "BUY", 50_000))
+        old = (await heard(trading))["result"]["orderId"]
+        await called(listening, "userDataStream.subscribe")
+        replacing = json.loads(limit(1, "BUY", 49_000))["params"] | {
+            "cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrderId": old, "cancelNewClientOrderId": "away",
+        }  # fmt: skip
+        answer = await called(trading, "order.cancelReplace", replacing)
+        new = answer["result"]["newOrderResponse"]["orderId"]
+        told = []
+        while len(told) < 2:
+            event = (await heard(listening))["event"]
+            if event["e"] == "executionReport":
+                told.append((event["i"], event["x"], event["c"] if event["x"] == "CANCELED" else ""))
+        assert told == [(old, "CANCELED", "away"), (new, "NEW", "")]
+
+
 async def test_the_depth_procedure_gives_the_book_that_rest_shows(floor: Floor) -> None:
     async with floor.connect("/ws-api/v3") as trading, floor.connect("/ws/btcusd@depth@100ms") as depth:
         await log_on(trading)

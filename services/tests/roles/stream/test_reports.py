@@ -84,10 +84,10 @@ def test_a_cancel_has_its_own_id_and_names_the_orders() -> None:
 
 
 def test_an_order_that_made_way_for_another_is_canceled() -> None:
-    event = OrderReplaced(symbol_id=1, order_id=9, new_id=10, account=1001, left=10)
+    event = OrderReplaced(symbol_id=1, order_id=9, new_id=10, account=1001, left=10, cancel_client_id="away")
     found = told(event, order(status=terms.CANCELED, open=0))
-    assert (found["x"], found["X"], found["i"], found["C"]) == ("CANCELED", "CANCELED", 9, "mine")
-    assert report(event, order(order_id=10)) is None
+    assert (found["x"], found["X"], found["i"]) == ("CANCELED", "CANCELED", 9)
+    assert (found["c"], found["C"]) == ("away", "mine")
 
 
 def test_a_refused_cancel_says_nothing_about_the_order() -> None:
