@@ -57,6 +57,7 @@ MASTER_KEY_FILE: Final = "master.key"
 DRAIN_SECONDS: Final = 5.0  # for accepted orders to get their answers at the end
 GOODBYE_SECONDS: Final = 0.5  # over which WebSocket clients are closed
 WATCH_SECONDS: Final = 1.0
+COLLECT_AFTER: Final = (50_000, 20, 100)  # allocations, and generations, between two collections
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *marketdata.ENDPOINTS,
@@ -241,8 +242,7 @@ async def _serve(settings: Settings, progress: Progress) -> int:
     progress(f"Outcry {__version__} starts on {Path(settings.data_dir).resolve()}")
     try:
         await exchange.start()
-        gc.collect()
-        gc.freeze()
+        _spare_the_collector()
         server = Server(config_of(exchange.app, StreamProtocol), exchange.part)
         _announce(exchange, listener, progress)
         await server.serve(sockets=[listener])
@@ -251,6 +251,13 @@ async def _serve(settings: Settings, progress: Progress) -> int:
         listener.close()
     progress("Stopped.")
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Rows and messages hold no cycles, so looking for some seldom is enough; what start-up made stays for good."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _announce(exchange: Exchange, listener: socket.socket, progress: Progress) -> None:
