@@ -23,13 +23,14 @@ _RECIPE = Recipe(ORDER_PARAMS, strict=True)
 
 
 class Item:
-    """One order of a batch: read, or refused while reading."""
+    """One order of a batch: read, or refused while reading. ``entered``: it got its hold, or may have."""
 
-    __slots__ = ("answer", "place", "shape")
+    __slots__ = ("answer", "entered", "place", "shape")
 
     def __init__(self, sent: Any, call: Call, caller: Caller, name: str) -> None:
         self.place: Place | None = None
         self.answer: Json = {}
+        self.entered = False
         self.shape: str | None = None
         try:
             if not isinstance(sent, dict):
@@ -44,6 +45,7 @@ class Item:
 
     def take(self, answer: Answer) -> None:
         assert self.place is not None
+        self.entered = isinstance(answer, Outcome) or answer.code == UNKNOWN
         if isinstance(answer, Outcome):
             self.answer = answer_of(answer, self.place, self.shape).body
         else:
@@ -86,10 +88,10 @@ async def _submit(call: Call, items: Sequence[Item], key: Key | None) -> None:
 
 
 async def _submit_keyed(call: Call, items: Sequence[Item], key: Key) -> None:
-    """The first order that gets its hold claims the key for all; the others follow together."""
+    """The first order that gets its hold claims the key for all, even if the market refuses it; the others follow."""
     for number, item in enumerate(items):
         await _submit(call, [item], key)
-        if item.answer.get("code", UNKNOWN) == UNKNOWN:
+        if item.entered:
             await _submit(call, items[number + 1 :], None)
             return
 

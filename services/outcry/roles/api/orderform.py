@@ -143,7 +143,7 @@ def place_of(params: Params, caller: Caller, shown: Names | None = None) -> Plac
     need = need_of(order, instrument, last_price)
     if need is None:
         raise Refusal(-2010, "Market is closed.")
-    if need >= MAX_AMOUNT:
+    if max(need, order.quote_qty) >= MAX_AMOUNT:  # a sale for more than there is of any money has no buyer either
         raise insufficient_balance()
     return Place(
         instrument=instrument,
