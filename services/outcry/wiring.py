@@ -89,10 +89,9 @@ class Exchange:
     async def start(self) -> None:
         """Opens the store, founds the venue, recovers, and lets every role run. Raises Damaged, OutOfService."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        founded = (self._folder / LEDGER_FILE).exists()
         await asyncio.to_thread(self.store.open)
         await self._keep_partitions()
-        vault = Vault(master_key(_key_path(self.settings), may_create=not founded))
+        vault = await _vault(self.settings, self.store)
         self._admin = Admin(self.store.ledger, self.store.journal, self.clock, vault.seal)
         self._founding = Founding(
             self.store.ledger, self.store.journal, self.clock, vault.seal, self.settings, self._progress
@@ -288,7 +287,7 @@ async def _administer_at_rest(settings: Settings, verb: str, params: Params) -> 
     store = Store(_existing(settings), clock=SystemClock())
     await asyncio.to_thread(store.open)
     try:
-        vault = Vault(master_key(_key_path(settings), may_create=False))
+        vault = await _vault(settings, store)
         return await Admin(store.ledger, store.journal, SystemClock(), vault.seal).run(verb, params)
     finally:
         await asyncio.to_thread(store.close)
@@ -351,8 +350,10 @@ def _existing(settings: Settings) -> Path:
     return path
 
 
-def _key_path(settings: Settings) -> Path:
-    return Path(settings.master_key_file) if settings.master_key_file else Path(settings.data_dir) / MASTER_KEY_FILE
+async def _vault(settings: Settings, store: Store) -> Vault:
+    """The vault of the data directory; only one without any API key may get a new master key."""
+    path = Path(settings.master_key_file) if settings.master_key_file else Path(settings.data_dir) / MASTER_KEY_FILE
+    return Vault(master_key(path, may_create=not await store.ledger.keys()))
 
 
 def _in_loop(main: Coroutine[Any, Any, T]) -> T:
