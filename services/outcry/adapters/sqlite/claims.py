@@ -1,10 +1,10 @@
 """Idempotency keys: a key and its hold are written in one transaction, a refused hold leaves no key."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from outcry.adapters.sqlite.writer import Work
-from outcry.rows import HELD, KEY_IN_PROGRESS, KEY_MISMATCH, KEY_REPLAY, HoldResult, KeyClaim
+from outcry.rows import HELD, KEY_IN_PROGRESS, KEY_MISMATCH, KEY_REPLAY, HoldResult, IntakeRow, KeyClaim
 
 KEEP_MS = 24 * 60 * 60 * 1000
 
@@ -24,8 +24,8 @@ class Claims:
         """Forgets what this batch itself has claimed so far."""
         self._own: dict[Key, tuple[bytes, list[int]]] = {}
 
-    def refusal(self, group: int, places: Sequence[int]) -> list[HoldResult] | None:
-        """One result per request when the group's key is taken, with the order ids of its first use; else None."""
+    def refusal(self, group: int, count: int) -> list[HoldResult] | None:
+        """When the group's key is taken: ``count`` results with the order ids of its first use; else None."""
         claim = self._by_group.get(group)
         if claim is None:
             return None
@@ -38,22 +38,22 @@ class Claims:
         payload, ids, response = stored
         status = KEY_IN_PROGRESS if response is None else KEY_REPLAY
         if payload != claim.payload_sha256:
-            return [HoldResult(KEY_MISMATCH)] * len(places)
-        padded = [*ids, *[0] * len(places)]
-        return [HoldResult(status, padded[n], response=response or b"") for n in range(len(places))]
+            return [HoldResult(KEY_MISMATCH)] * count
+        padded = [*ids, *[0] * count]
+        return [HoldResult(status, padded[n], response=response or b"") for n in range(count)]
 
-    def note(self, group: int, order_ids: list[int]) -> None:
+    def note(self, group: int, rows: Sequence[IntakeRow]) -> None:
         """The group's hold succeeded."""
         claim = self._by_group.get(group)
         if claim is not None:
-            self._own[(claim.account_id, claim.key)] = (claim.payload_sha256, order_ids)
+            self._own[(claim.account_id, claim.key)] = (claim.payload_sha256, [row.order_id for row in rows])
 
-    def write(self, groups: dict[int, list[int]], results: Sequence[HoldResult]) -> None:
+    def write(self, results: Mapping[int, Sequence[HoldResult]]) -> None:
         """Stores the keys of the groups that got their hold, over expired ones."""
         for group, claim in self._by_group.items():
-            places = groups.get(group, [])
-            if places and results[places[0]].status == HELD:
-                ids = json.dumps([results[place].order_id for place in places])
+            own = results.get(group, ())
+            if own and own[0].status == HELD:
+                ids = json.dumps([result.order_id for result in own])
                 self._work.db.execute(
                     "REPLACE INTO idempotency VALUES (?, ?, ?, ?, NULL, ?)",
                     (claim.account_id, claim.key, claim.payload_sha256, ids, self._work.now_ms + KEEP_MS),

@@ -22,8 +22,8 @@ VOIDABLE = (
     " WHERE part = ? AND applied_offset IS NULL AND valid_until_ms < ? ORDER BY valid_until_ms LIMIT ?"
 )
 UNFOLDED = (
-    "SELECT json_group_array(json_array(account_id, asset_id, free_delta, held_delta)) FROM"
-    " (SELECT account_id, asset_id, sum(free_delta) AS free_delta, sum(held_delta) AS held_delta"
+    "SELECT json_group_array(json_array(account_id, asset_id, free_delta, held_delta, legs)) FROM"
+    " (SELECT account_id, asset_id, sum(free_delta) AS free_delta, sum(held_delta) AS held_delta, count(*) AS legs"
     "  FROM postings WHERE part = ? AND log_offset >= ? AND log_offset < ?"
     "  GROUP BY account_id, asset_id ORDER BY account_id, asset_id)"
 )
@@ -81,13 +81,11 @@ def fold_in(work: Work, part: int, max_postings: int = MAX_FOLD) -> int:
     # A record is folded whole, so that one offset says all; one record alone may exceed the bound.
     stop = min(max(beyond[0], start + 1), fence.next_offset) if beyond else fence.next_offset
     sums = json.loads(db.execute(UNFOLDED, (part, start, stop)).fetchone()[0])
-    purse.load(db, [(account, asset) for account, asset, _, _ in sums])
-    for account, asset, free, held in sums:
+    purse.load(db, [(account, asset) for account, asset, _, _, _ in sums])
+    for account, asset, free, held, _ in sums:
         purse.move((account, asset), free, held)
     db.execute("REPLACE INTO folded VALUES (?, ?)", (part, stop))
-    return int(db.execute(
-        "SELECT count(*) FROM postings WHERE part = ? AND log_offset >= ? AND log_offset < ?", (part, start, stop)
-    ).fetchone()[0])  # fmt: skip
+    return sum(legs for *_, legs in sums)
 
 
 def _void(work: Work, part: int) -> list[int]:

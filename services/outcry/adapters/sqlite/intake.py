@@ -61,9 +61,9 @@ class Batch:
     def __init__(self, work: Work, requests: Sequence[HoldRequest], keys: Sequence[KeyClaim]) -> None:
         self._work = work
         self._requests = requests
-        self._groups: dict[int, list[int]] = {}
-        for place, request in enumerate(requests):
-            self._groups.setdefault(request.group, []).append(place)
+        self._groups: dict[int, list[HoldRequest]] = {}
+        for request in requests:
+            self._groups.setdefault(request.group, []).append(request)
         self._claims = Claims(work, keys)
         self._first_ids = work.memory.next_ids(work.db)
         self._log_times = {part: fence.log_time for part, fence in work.memory.fences(work.db).items()}
@@ -79,80 +79,64 @@ class Batch:
         mark = work.memory.purse.mark()
         results, rows = self._decide({})
         put = PUT_INTAKE.run(work.db, rows) if rows else 0
-        if put < len(rows) or any(result.status == SHORT for result in results):
+        if put < len(rows) or any(result[0].status == SHORT for result in results.values()):
             work.memory.purse.undo(mark)
             work.db.execute("DELETE FROM intake WHERE order_id >= ?", (self._first_ids[0],))
             results, rows = self._decide(self._taken())
             put = PUT_INTAKE.run(work.db, rows) if rows else 0
             assert put == len(rows)
-        self._claims.write(self._groups, results)
-        return results
+        self._claims.write(results)
+        in_turn = {group: iter(own) for group, own in results.items()}
+        return [next(in_turn[request.group]) for request in self._requests]
 
-    def _decide(self, taken: dict[Name, None]) -> tuple[list[HoldResult], list[IntakeRow]]:
-        results = [HoldResult(SHORT)] * len(self._requests)
+    def _decide(self, known: dict[Name, None]) -> tuple[dict[int, list[HoldResult]], list[IntakeRow]]:
+        """Results by group, and the rows of those that are held. ``known`` are the taken ids; it grows."""
+        results: dict[int, list[HoldResult]] = {}
         rows: list[IntakeRow] = []
-        known = dict(taken)
         self._claims.restart()
         self._next_order, self._next_list = self._first_ids
-        for group, places in self._groups.items():
-            refused = self._claims.refusal(group, places)
-            status = HELD if refused else self._take([self._requests[place] for place in places], known)
-            if refused is None and status == HELD:
-                rows += self._rows(places)
-                refused = [
-                    HoldResult(HELD, r.order_id, r.intake_ms, r.valid_until_ms, r.list_id) for r in rows[-len(places) :]
-                ]
-                self._claims.note(group, [row.order_id for row in rows[-len(places) :]])
-            for n, place in enumerate(places):
-                results[place] = refused[n] if refused else HoldResult(status)
+        for group, requests in self._groups.items():
+            refused = self._claims.refusal(group, len(requests))
+            if refused is None and (status := self._take(requests, known)) != HELD:
+                refused = [HoldResult(status)] * len(requests)
+            if refused is None:
+                own = self._rows(requests)
+                rows += own
+                results[group] = [HoldResult(HELD, r[0], r.intake_ms, r.valid_until_ms, r.list_id) for r in own]
+                self._claims.note(group, own)
+            else:
+                results[group] = refused
         self._work.memory.set_next_ids(self._next_order, self._next_list)
         return results, rows
 
     def _take(self, requests: list[HoldRequest], known: dict[Name, None]) -> str:
         """Moves the money of one group from free to held, if its ids are new and all of it is there."""
-        names = [(r.account_id, r.symbol_id, r.client_order_id) for r in requests]
-        if len(set(names)) < len(names) or any(name in known for name in names):
+        names = {(r.account_id, r.symbol_id, r.client_order_id): None for r in requests}
+        if len(names) < len(requests) or not known.keys().isdisjoint(names):
             return DUPLICATE
         purse = self._work.memory.purse
         mark = purse.mark()
         for request in requests:
-            pocket = (request.account_id, request.asset_id)
-            assert request.amount >= 0
-            if purse.of(pocket)[0] < request.amount:
+            if not purse.hold((request.account_id, request.asset_id), request.amount):
                 purse.undo(mark)
                 return SHORT
-            if request.amount:
-                purse.move(pocket, -request.amount, request.amount)
-        known.update(dict.fromkeys(names))
+        known.update(names)
         return HELD
 
-    def _rows(self, places: list[int]) -> list[IntakeRow]:
+    def _rows(self, requests: list[HoldRequest]) -> list[IntakeRow]:
         """The group's intake rows, with ids in the order of its requests."""
         now_ms = self._work.now_ms
         rows = []
-        for place in places:
-            part, account, symbol, asset, amount, name, window, body, _, in_list = self._requests[place]
+        for part, account, symbol, asset, amount, name, window, body, _, in_list in requests:
             until = max(now_ms, self._log_times.get(part, 0)) + window
-            rows.append(
-                IntakeRow(
-                    self._next_order,
-                    part,
-                    account,
-                    symbol,
-                    asset,
-                    amount,
-                    name,
-                    body,
-                    now_ms,
-                    until,
-                    None,
-                    None,
-                    self._next_list if in_list else -1,
-                    1,
-                )
-            )
+            list_id = self._next_list if in_list else -1
+            # The NULLs: no outcome yet, and no cancel before it.
+            rows.append(IntakeRow(
+                self._next_order, part, account, symbol, asset, amount, name, body, now_ms, until, None, None,
+                list_id, 1,
+            ))  # fmt: skip
             self._next_order += 1
-        if self._requests[places[0]].in_list:
+        if requests[0].in_list:
             self._next_list += 1
         return rows
 

@@ -54,6 +54,18 @@ class Purse:
         self._changed[pocket] = None
         self._money[pocket] = after
 
+    def hold(self, pocket: Pocket, amount: int) -> bool:
+        """Moves money of a loaded balance from free to held, if it is there."""
+        assert amount >= 0
+        free, held = self._money[pocket]
+        if free < amount:
+            return False
+        if amount:
+            self._before.append((pocket, (free, held)))
+            self._changed[pocket] = None
+            self._money[pocket] = (free - amount, held + amount)
+        return True
+
     def mark(self) -> int:
         return len(self._before)
 

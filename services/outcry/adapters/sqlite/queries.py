@@ -26,11 +26,24 @@ FOREVER = 1 << 62
 MAX_OPEN = 100_000  # open orders in one answer
 
 ORDER_BY_ID = as_json(ORDER, "FROM orders WHERE order_id = ? AND account_id = ? AND symbol_id = ?")
-ORDER_BY_NAME = as_json(
-    ORDER,
-    "FROM orders INDEXED BY orders_by_client_id WHERE account_id = ? AND client_order_id = ? AND symbol_id = ?"
-    " ORDER BY order_id DESC LIMIT 1",
+# From the newest chapter of the index back to the first that has the name; ends at the account's oldest order.
+NEWEST_BY_NAME = """
+WITH RECURSIVE chapter (n, oldest) AS (
+  SELECT max(order_id) >> 12, min(order_id) >> 12
+    FROM (SELECT min(order_id) AS order_id FROM orders INDEXED BY orders_of_account
+           WHERE account_id = :account AND symbol_id = :symbol
+          UNION ALL
+          SELECT max(order_id) FROM orders INDEXED BY orders_of_account
+           WHERE account_id = :account AND symbol_id = :symbol)
+  UNION ALL
+  SELECT n - 1, oldest FROM chapter WHERE n > oldest
 )
+SELECT found FROM (
+  SELECT (SELECT max(order_id) FROM orders INDEXED BY orders_by_name
+           WHERE order_id >> 12 = n AND account_id = :account AND client_order_id = :name AND symbol_id = :symbol)
+         AS found FROM chapter
+) WHERE found IS NOT NULL LIMIT 1
+"""
 PENDING_BY_ID = as_json(
     INTAKE_TEXT, "FROM intake WHERE order_id = ? AND account_id = ? AND symbol_id = ? AND applied_offset IS NULL"
 )
@@ -177,5 +190,6 @@ def _order_by_name(db: sqlite3.Connection, wanted: tuple[int, str, int]) -> Orde
     pending = read_intake(db.execute(PENDING_BY_NAME, wanted).fetchone()[0])
     if pending:
         return pending_order(pending[0])
-    found = read_orders(db.execute(ORDER_BY_NAME, wanted).fetchone()[0])
-    return found[0] if found else None
+    named = {"account": wanted[0], "name": wanted[1], "symbol": wanted[2]}
+    row = db.execute(NEWEST_BY_NAME, named).fetchone()
+    return read_orders(db.execute(ORDERS_BY_ID, (f"[{row[0]}]",)).fetchone()[0])[0] if row else None

@@ -180,9 +180,7 @@ def _passes(fence: Fence | None, batch: PartBatch) -> bool:
 
 def _mark_intake(db: sqlite3.Connection, parts: Sequence[PartBatch]) -> None:
     marks = list(chain.from_iterable(batch.intake_marks for batch in parts))
-    if marks and MARK_APPLIED.run(db, [(m.order_id, m.part, m.held, m.applied_offset, m.open) for m in marks]) != len(
-        marks
-    ):
+    if marks and MARK_APPLIED.run(db, marks) != len(marks):
         raise IntakeMissing(_missing(db, parts))
     closed = list(chain.from_iterable(batch.intake_closed for batch in parts))
     if closed:
@@ -241,7 +239,7 @@ def _change_orders(db: sqlite3.Connection, touched: Sequence[OrderRow]) -> None:
             db.execute("UPDATE orders SET client_order_id = ? WHERE order_id = ?", (name, order_id))
 
 
-_changed = operator.attrgetter("order_id", *CHANGING)
+_changed = operator.itemgetter(*(ORDER.index(name) for name in ("order_id", *CHANGING)))
 
 
 def _load(db: sqlite3.Connection, part: int) -> PartState:
