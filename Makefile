@@ -7,7 +7,7 @@ CLIENTS := ccxt python-binance freqtrade
 DATA ?= data
 PORT ?= 8080
 
-.PHONY: help setup setup-test clients up demo verify test test-long bench compile lint format lock clean
+.PHONY: help setup setup-test clients builds up demo verify test test-long bench compile lint format lock clean
 
 help:  ## Show what can be asked for
 	@echo "Outcry, an exchange you run yourself. First: make up"
@@ -23,16 +23,19 @@ setup-test: setup
 clients: setup-test
 	@for name in $(CLIENTS); do sh infra/local/venv.sh "$(CURDIR)/.venv-clients/$$name" client-$$name; done
 
+builds: setup-test compile
+	@sh infra/local/pythons.sh "$(CURDIR)/.venv-pythons"
+
 up: setup  ## Start the exchange: one process, one SQLite file, demo accounts, a simulated market, a page to look at
 	@$(BIN)/outcry up --data "$(DATA)" --port $(PORT)
 
 verify: setup  ## Prove the invariants on the data directory, running or stopped
 	@$(BIN)/outcry verify --data "$(DATA)"
 
-test: setup-test clients  ## Pass the tests in their short forms (under 10 minutes on 2 cores)
-	@$(BIN)/pytest -m "not long"
+test: setup-test clients builds  ## Pass the tests in their short forms (under 10 minutes on 2 cores)
+	@$(BIN)/pytest -m "not long" -n 2 --dist worksteal
 
-test-long: setup-test clients  ## Pass the tests in their full sizes (hours)
+test-long: setup-test clients builds  ## Pass the tests in their full sizes (hours)
 	@OUTCRY_TEST_LONG=1 $(BIN)/pytest --timeout 7200
 
 bench: setup-test compile  ## Measure the core, the whole order path and memory; prints one report
@@ -54,4 +57,4 @@ lock: setup-test  ## Pin every requirement again, with hashes
 	    --no-emit-index-url --no-emit-find-links -o requirements/$$name.txt requirements/$$name.in || exit 1; done
 
 clean:  ## Remove environments and caches (never the data directory)
-	@rm -rf .venv .venv-clients .venv-compiled .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-clients .venv-compiled .venv-bench .venv-pythons build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
