@@ -18,9 +18,10 @@ def bell(rng: Random) -> int:
 
 
 def step_of(price: int, span_ms: int, rng: Random) -> int:
-    """How far ``price`` wanders in ``span_ms`` milliseconds, in its own unit."""
+    """How far ``price`` wanders in ``span_ms`` milliseconds, in its own unit, rounded to the nearest."""
     root = isqrt(span_ms * 1_000)  # square root of the seconds, times 1,000
-    return price * VOLATILITY_PPM * root * bell(rng) // (BELL_DEVIATION * 1_000 * 1_000_000)
+    whole = BELL_DEVIATION * 1_000 * 1_000_000
+    return (price * VOLATILITY_PPM * root * bell(rng) + whole // 2) // whole
 
 
 class Drift:

@@ -5,7 +5,7 @@ from collections import Counter
 from random import Random
 
 from outcry.agents.crowd import ACCOUNTS, MAKERS, NOISE, Crowd, Listing
-from outcry.agents.drift import DAY_MS, Drift, bell
+from outcry.agents.drift import DAY_MS, Drift, bell, step_of
 from outcry.agents.history import Past
 from outcry.agents.traders import CANCEL, MAKER_LEVELS, PLACE, REPLACE, View, Wish
 from outcry.market.candles import DAY, HOUR, MINUTE, merge
@@ -156,3 +156,9 @@ def test_every_candle_of_the_past_is_sound() -> None:
 def test_candles_of_the_past_join_without_a_jump() -> None:
     rows = [row for row in Past(BTCUSD, Random(9)).candles(START, NOW, 24) if row.interval_ms == MINUTE]
     assert all(a.close == b.open and b.open_ms - a.open_ms == MINUTE for a, b in itertools.pairwise(rows))
+
+
+def test_a_walk_of_small_steps_leans_to_neither_side() -> None:
+    rng = Random(3)
+    walked = [step_of(5_000, 60_000, rng) for _ in range(20_000)]
+    assert abs(sum(walked)) < 3 * 6 * 20_000**0.5

@@ -19,7 +19,6 @@ from outcry.rows import KeyRow, SymbolRow
 from outcry.settings import Settings
 
 ACTOR: Final = "founding"
-CANDLES_AT_ONCE: Final = 5_000
 HMAC: Final = "HMAC"
 Progress = Callable[[str], None]
 Seal = Callable[[bytes, str], bytes]  # (secret, API key) -> what may be stored
@@ -110,9 +109,7 @@ class Founding:
             self.progress("Back-filling a year of candles for every symbol")
             self._told = True
         rng = Random(self.settings.simulation_seed * 1_000 + instrument.symbol_id)
-        rows = Past(instrument, rng).candles(close, self.clock.now_ms(), hours)
-        for start in range(0, len(rows), CANDLES_AT_ONCE):
-            await self.ledger.put_candles(rows[start : start + CANDLES_AT_ONCE])
+        await self.ledger.put_candles(Past(instrument, rng).candles(close, self.clock.now_ms(), hours))
 
 
 async def start_price(ledger: Ledger, row: SymbolRow) -> int:
