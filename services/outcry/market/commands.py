@@ -2,13 +2,18 @@
 
 Prices are ticks, sizes lots, money minor units, times integer milliseconds; 0 means "not given".
 A command carries all that matching needs (hold, fee rates, limits), so that the engine reads nothing
-but its log. Fields are only ever appended, with a default: old journals must stay readable.
+but its log. Fields are only ever appended, with a default: old journals must stay readable. An amount is no
+number below zero or beyond 63 bits: a command with one cannot be decoded.
 """
+
+from typing import Annotated
 
 import msgspec
 
 from outcry.market.instrument import Instrument
 from outcry.market.terms import GTC, STOP_ON_FAILURE
+
+Amount = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag_field="kind", gc=False):
@@ -26,21 +31,21 @@ class PlaceOrder(Command, frozen=True, kw_only=True, array_like=True, tag=1, gc=
     client_order_id: str
     side: int
     type: int
-    qty: int
-    price: int = 0
+    qty: Amount
+    price: Amount = 0
     tif: int = GTC
-    quote_qty: int = 0
-    stop_price: int = 0
-    trail_bps: int = 0
-    iceberg_qty: int = 0
+    quote_qty: Amount = 0
+    stop_price: Amount = 0
+    trail_bps: Amount = 0
+    iceberg_qty: Amount = 0
     stp: int = 0
-    held: int = 0
-    maker_ppm: int = 0
-    taker_ppm: int = 0
+    held: Amount = 0
+    maker_ppm: Amount = 0
+    taker_ppm: Amount = 0
     intake_ms: int = 0
     valid_until_ms: int = 0
-    strategy_id: int = 0
-    strategy_type: int = 0
+    strategy_id: Amount = 0
+    strategy_type: Amount = 0
 
 
 class PlaceList(Command, frozen=True, kw_only=True, array_like=True, tag=2):

@@ -9,6 +9,7 @@ from outcry.market.ladder import RUNGS
 from outcry.market.matching import IS_FILLED, NO_BUDGET, NO_HOLD, NO_WORK, SELF_TRADE, is_fillable, sweep, sweep_quote
 from outcry.market.order import Order
 from outcry.market.terms import (
+    BASIS_POINTS,
     BUY,
     EXPIRED,
     FILLED,
@@ -36,6 +37,7 @@ WOULD_TAKE: Final[Refusal] = (REFUSED, "Order would immediately match and take."
 WOULD_TRIGGER: Final[Refusal] = (REFUSED, "Order would trigger immediately.")
 BAD_PRICE: Final[Refusal] = (FILTER, "Filter failure: PRICE_FILTER")
 BAD_QTY: Final[Refusal] = (FILTER, "Filter failure: LOT_SIZE")
+BAD_DELTA: Final[Refusal] = (FILTER, "Filter failure: TRAILING_DELTA")
 TOO_MANY: Final[Refusal] = (FILTER, "Filter failure: MAX_NUM_ORDERS")
 TOO_MANY_ALGO: Final[Refusal] = (FILTER, "Filter failure: MAX_NUM_ALGO_ORDERS")
 
@@ -76,6 +78,8 @@ def _refusal_of_stop(market: Market, order: Order, tally: Tally | None) -> Refus
     placed = order.placed
     if not 0 <= placed.stop_price < RUNGS or not (placed.stop_price or placed.trail_bps):
         return BAD_PRICE
+    if not 0 <= placed.trail_bps < BASIS_POINTS:
+        return BAD_DELTA
     if not placed.trail_bps and is_reached(order, market.last_price):
         return WOULD_TRIGGER
     return None
@@ -198,7 +202,7 @@ def _trade(market: Market, order: Order) -> None:
     if placed.tif == FOK and is_priced(placed.type) and not is_fillable(market, order):
         expire(market, order, EXPIRED, BY_TIME_IN_FORCE)
         return
-    end = sweep_quote(market, order) if placed.quote_qty else sweep(market, order)
+    end = sweep(market, order) if order.qty else sweep_quote(market, order)
     if end == SELF_TRADE:
         return
     order.updated_ms = market.now_ms
