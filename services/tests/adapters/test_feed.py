@@ -62,7 +62,12 @@ async def test_two_listeners_of_one_account_are_two(feed: Feed) -> None:
 
 async def test_a_listener_may_leave_while_it_hears(feed: Feed) -> None:
     heard: list[str] = []
-    leave = feed.on_account(7, lambda _: (heard.append("first"), leave())[0])
+
+    def hear_once(_: Execution | None) -> None:
+        heard.append("first")
+        leave()
+
+    leave = feed.on_account(7, hear_once)
     feed.on_account(7, lambda _: heard.append("second"))
     await feed.publish(Publication(moved=(7, 7)))
     assert heard == ["first", "second", "second"]
@@ -85,7 +90,7 @@ async def test_a_listener_never_finds_a_book_older_than_what_it_heard(feed: Feed
     def look(heard: MarketUpdate) -> None:
         coroutine = feed.book(1, 1)
         with pytest.raises(StopIteration) as stop:
-            coroutine.send(None)  # type: ignore[attr-defined]
+            coroutine.send(None)
         seen.append(stop.value.value.update_id - heard.last_u)
 
     feed.on_update(look)

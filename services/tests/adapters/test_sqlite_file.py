@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from outcry.adapters.sqlite import InUse, Store, schema, writer
-from outcry.ports import Damaged, DiskFull, OutOfService
+from outcry.adapters.sqlite.faults import fault_of
+from outcry.ports import Damaged, DiskFull, OutcomeUnknown, OutOfService
 from tests.support.storage import ALICE, BTC, MONEY, HandClock, Storage, fund, order_row, request, sqlite_storage
 
 SERVICES = Path(__file__).resolve().parents[2]
@@ -156,6 +157,29 @@ async def test_a_closed_ledger_is_out_of_service(tmp_path: Path) -> None:
         await store.ledger.ping()
 
 
+def failure(code: int) -> sqlite3.OperationalError:
+    """What SQLite raises with a result code."""
+    error = sqlite3.OperationalError("trouble")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "committing", "meaning"),
+    [
+        (sqlite3.SQLITE_IOERR_FSYNC, True, OutcomeUnknown),
+        (sqlite3.SQLITE_IOERR_WRITE, False, OutOfService),
+        (sqlite3.SQLITE_FULL, True, DiskFull),
+        (sqlite3.SQLITE_FULL, False, DiskFull),
+        (sqlite3.SQLITE_BUSY, False, OutOfService),
+        (sqlite3.SQLITE_CORRUPT_INDEX, True, Damaged),
+        (sqlite3.SQLITE_NOTADB, False, Damaged),
+    ],
+)
+def test_only_a_failed_commit_leaves_the_outcome_unknown(code: int, committing: bool, meaning: type) -> None:
+    assert type(fault_of(failure(code), Path("x.db"), committing=committing)) is meaning
+
+
 def test_a_newer_file_is_refused_in_plain_words(tmp_path: Path) -> None:
     opened(tmp_path / "x.db").close()
     with sqlite3.connect(tmp_path / "x.db") as db:
@@ -226,8 +250,9 @@ async def test_a_torn_page_is_found_at_the_next_start(tmp_path: Path) -> None:
     middle = len(torn) // 2 // 4096 * 4096
     torn[middle : middle + 4096] = os.urandom(4096)
     path.write_bytes(torn)
-    with pytest.raises(Damaged, match="damaged"):
-        opened(path)
+    for read_only in (False, True):
+        with pytest.raises(Damaged, match="damaged"):
+            opened(path, read_only=read_only)
 
 
 async def test_damage_under_way_is_reported_as_damage(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from outcry.adapters.sqlite import Store
 from outcry.codec import encode_command
 from outcry.market.commands import PlaceOrder
 from outcry.market.terms import BUY, FILLED, LIMIT, NEW
-from outcry.ports import Journal, Lease, Ledger
+from outcry.ports import Lease, Ledger
+from outcry.roles.engine.keeper import SizedJournal
 from outcry.rows import (
     Advance,
     HoldRequest,
@@ -48,7 +49,7 @@ class HandClock:
 class Storage:
     """The three ports of one stored exchange, and how to stop and open it again."""
 
-    journal: Journal
+    journal: SizedJournal
     ledger: Ledger
     lease: Lease
     clock: HandClock

@@ -41,7 +41,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
         for pragma in PRAGMAS:
             db.execute(pragma)
-        _check(db, path)
+        check_pages(db, path)
         _migrate(db, path)
     except sqlite3.Error as error:
         raise fault_of(error, path) from error
@@ -76,13 +76,7 @@ def check_version(db: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _refuse_old_sqlite() -> None:
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        needed = ".".join(map(str, OLDEST_SQLITE))
-        raise OutOfService(f"Python's SQLite is {sqlite3.sqlite_version}, but {needed} or newer is needed.")
-
-
-def _check(db: sqlite3.Connection, path: Path) -> None:
+def check_pages(db: sqlite3.Connection, path: Path) -> None:
     """Looks for damage: the whole of a small file, the header of a large one (its pages when they are read)."""
     tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     application = db.execute("PRAGMA application_id").fetchone()[0]
@@ -92,6 +86,12 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         found = db.execute("PRAGMA quick_check(3)").fetchall()
         if found != [("ok",)]:
             raise damaged(path, "; ".join(str(row[0]) for row in found))
+
+
+def _refuse_old_sqlite() -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        needed = ".".join(map(str, OLDEST_SQLITE))
+        raise OutOfService(f"Python's SQLite is {sqlite3.sqlite_version}, but {needed} or newer is needed.")
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:

@@ -15,6 +15,7 @@ from outcry.adapters.sqlite.queries import QueryBook
 from outcry.adapters.sqlite.reader import Reader
 from outcry.adapters.sqlite.registry import RegistryBook
 from outcry.adapters.sqlite.results import ResultBook
+from outcry.adapters.sqlite.schema import check_pages
 from outcry.adapters.sqlite.writer import Writer
 from outcry.ports import Clock
 
@@ -47,7 +48,7 @@ class Store:
         if self._read_only:
             if not self._path.is_file():
                 raise damaged(self._path, "there is no such file")
-            self._reader.ask_now(lambda db: db.execute("SELECT count(*) FROM engine_partition").fetchone())
+            self._reader.ask_now(lambda db: check_pages(db, self._path))
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._lock.take()
