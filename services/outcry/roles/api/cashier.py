@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -29,6 +30,8 @@ from outcry.rows import (
     HoldResult,
     KeyClaim,
 )
+
+MAX_FOLD: Final = 1_000_000  # postings of a partition folded at once for those who are short of money
 
 Settle = Callable[[Ticket, Answer | Exception], None]
 
@@ -61,7 +64,7 @@ class Cashier:
 
     async def _retry(self, short: list[Ticket]) -> None:
         """The money may be there but not folded yet: folds, then asks for each ticket alone."""
-        await asyncio.gather(*(self._ledger.fold(part) for part in range(self._partitions)))
+        await asyncio.gather(*(self._ledger.fold(part, MAX_FOLD) for part in range(self._partitions)))
         asked = [_requests(ticket, 0) for ticket in short]
         calls = [self._ledger.hold(requests, _claims([t])) for t, requests in zip(short, asked, strict=True)]
         for ticket, own in zip(short, await asyncio.gather(*calls), strict=True):

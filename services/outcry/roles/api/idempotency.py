@@ -1,5 +1,6 @@
 """Idempotency-Key: one effect and one answer per key and payload for 24 hours (wire-api.md §10)."""
 
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
@@ -8,6 +9,7 @@ from typing import Any
 import msgspec
 
 from outcry.market.instrument import Instrument
+from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.api.endpoint import Call
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.tickets import Key, Replayed, Unsettled
@@ -47,7 +49,9 @@ async def once(call: Call, name: str, work: Work, settled: Settled) -> Any:
     if answer is None:
         raise Refusal(-1099, "Request with this Idempotency-Key is in progress.", 409)
     if answer.final:
-        await call.venue.ledger.store_response(call.account_id, key.text, msgspec.json.encode(answer))
+        # What was done was done, whether or not the answer can be kept: a retry gets it from the orders then.
+        with contextlib.suppress(OutOfService, OutcomeUnknown):
+            await call.venue.ledger.store_response(call.account_id, key.text, msgspec.json.encode(answer))
     return _give(answer)
 
 

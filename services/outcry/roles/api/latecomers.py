@@ -93,9 +93,12 @@ def _concerned(ticket: Ticket) -> list[int]:
 
 
 def _of_targets(ticket: Ticket, rows: Mapping[int, OrderRow], passed: bool) -> Outcome | None:
-    """What a cancel or amend did; without an effect it is refused once the log has passed it."""
+    """What a cancel or amend did; without an effect it is refused once the log has passed it.
+
+    It may have overtaken its order: as long as that has no outcome of its own, nothing is known.
+    """
     done = tuple(row for t in ticket.targets if (row := rows.get(t.order_id)) is not None and _took(ticket, row))
-    if not done and not passed:
+    if not done and not (passed and all(target.order_id in rows for target in ticket.targets)):
         return None
     refusal = None if done else unknown_order()
     instrument = ticket.intent.instrument
