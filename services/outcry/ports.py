@@ -7,9 +7,26 @@ import msgspec
 
 from outcry.market.events import AnyEvent, Traded
 from outcry.rows import (
-    AccountRow, AssetRow, AuditRow, Balance, CandleRow, Checkpoint, HoldRequest, HoldResult, IntakeRow,
-    KeyClaim, KeyRow, ListRow, OrderRow, PartBatch, PartitionRow, PartState, PreventedRow, Record,
-    SymbolRow, TradeRow,
+    AccountRow,
+    AssetRow,
+    AuditRow,
+    Balance,
+    CandleRow,
+    Checkpoint,
+    HoldRequest,
+    HoldResult,
+    IntakeRow,
+    KeyClaim,
+    KeyRow,
+    ListRow,
+    OrderRow,
+    PartBatch,
+    PartitionRow,
+    PartState,
+    PreventedRow,
+    Record,
+    SymbolRow,
+    TradeRow,
 )
 
 
@@ -111,33 +128,88 @@ class Housekeeping(Protocol):
 class QueryLedger(Protocol):
     """What people ask about the past and present; always the primary, so that they read their writes."""
 
-    async def order(self, account_id: int, symbol_id: int, order_id: int | None, client_order_id: str | None) -> OrderRow | None:
+    async def order(
+        self, account_id: int, symbol_id: int, order_id: int | None, client_order_id: str | None
+    ) -> OrderRow | None:
         """The order, or its intake row as PENDING_NEW; by client id the newest wins."""
 
     async def open_orders(self, account_id: int, symbol_id: int | None) -> list[OrderRow]: ...
-    async def orders(self, account_id: int, symbol_id: int, *, from_id: int | None, start_ms: int | None,
-                     end_ms: int | None, limit: int) -> list[OrderRow]: ...
+    async def orders(
+        self,
+        account_id: int,
+        symbol_id: int,
+        *,
+        from_id: int | None,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+    ) -> list[OrderRow]: ...
     async def orders_by_id(self, order_ids: Sequence[int]) -> list[OrderRow]: ...
-    async def fills(self, account_id: int, symbol_id: int, *, order_id: int | None = None, from_id: int | None = None,
-                    start_ms: int | None = None, end_ms: int | None = None, limit: int = 500) -> list[TradeRow]: ...
+    async def fills(
+        self,
+        account_id: int,
+        symbol_id: int,
+        *,
+        order_id: int | None = None,
+        from_id: int | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int = 500,
+    ) -> list[TradeRow]: ...
     async def order_fills(self, symbol_id: int, order_id: int, log_offset: int) -> list[TradeRow]:
         """Trades in which the order was the taker at its own record (the fills of its answer)."""
 
-    async def trades(self, symbol_id: int, *, from_id: int | None = None, start_ms: int | None = None,
-                     end_ms: int | None = None, limit: int = 500) -> list[TradeRow]: ...
-    async def agg_trades(self, symbol_id: int, *, from_id: int | None = None, start_ms: int | None = None,
-                         end_ms: int | None = None, limit: int = 500) -> list[list[TradeRow]]:
+    async def trades(
+        self,
+        symbol_id: int,
+        *,
+        from_id: int | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int = 500,
+    ) -> list[TradeRow]: ...
+    async def agg_trades(
+        self,
+        symbol_id: int,
+        *,
+        from_id: int | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int = 500,
+    ) -> list[list[TradeRow]]:
         """Aggregates in order, each the list of its trades."""
 
-    async def candles(self, symbol_id: int, interval_ms: int, *, start_ms: int | None = None,
-                      end_ms: int | None = None, limit: int = 500) -> list[CandleRow]:
+    async def candles(
+        self,
+        symbol_id: int,
+        interval_ms: int,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int = 500,
+    ) -> list[CandleRow]:
         """Stored candles of a stored interval (1 m, 1 h, 1 d), oldest first; the newest when no start is given."""
 
-    async def prevented(self, account_id: int, symbol_id: int, *, order_id: int | None = None, from_id: int | None = None,
-                        limit: int = 500) -> list[PreventedRow]: ...
+    async def prevented(
+        self,
+        account_id: int,
+        symbol_id: int,
+        *,
+        order_id: int | None = None,
+        from_id: int | None = None,
+        limit: int = 500,
+    ) -> list[PreventedRow]: ...
     async def order_list(self, account_id: int, list_id: int | None, client_list_id: str | None) -> ListRow | None: ...
-    async def order_lists(self, account_id: int, *, open_only: bool, from_id: int | None = None, start_ms: int | None = None,
-                          end_ms: int | None = None, limit: int = 500) -> list[ListRow]: ...
+    async def order_lists(
+        self,
+        account_id: int,
+        *,
+        open_only: bool,
+        from_id: int | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int = 500,
+    ) -> list[ListRow]: ...
     async def list_orders(self, list_ids: Sequence[int]) -> list[OrderRow]: ...
     async def balances(self, account_id: int) -> list[Balance]: ...
     async def symbols(self) -> list[SymbolRow]: ...
@@ -156,7 +228,7 @@ class Registry(Protocol):
     async def keys(self, account_id: int | None = None) -> list[KeyRow]: ...
     async def create_key(self, row: KeyRow, actor: str) -> None: ...
     async def revoke_key(self, api_key: str, now_ms: int, actor: str) -> bool: ...
-    async def transfer(self, account_id: int, asset_id: int, amount: int, reference: str, actor: str) -> bool:
+    async def transfer(self, account_id: int, asset_id: int, amount: int, reference: str, *, actor: str) -> bool:
         """Deposit (amount > 0) or withdrawal (< 0) against the world account; False: balance too small.
 
         A ``reference`` moves money once: the same one again is True and does nothing.

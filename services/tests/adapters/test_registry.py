@@ -66,23 +66,23 @@ async def test_an_asset_has_one_id_for_ever(storage: Storage) -> None:
 
 
 async def test_a_reference_moves_money_once(storage: Storage) -> None:
-    calls = [storage.ledger.transfer(ALICE, USD, 500, "wire 1", "root") for _ in range(5)]
+    calls = [storage.ledger.transfer(ALICE, USD, 500, "wire 1", actor="root") for _ in range(5)]
     assert await asyncio.gather(*calls) == [True] * 5
     assert await storage.money(ALICE) == (MONEY + 500, 0)
 
 
 async def test_what_came_from_the_world_the_world_owes(storage: Storage) -> None:
-    assert await storage.ledger.transfer(ALICE, USD, -300, "out", "root")
+    assert await storage.ledger.transfer(ALICE, USD, -300, "out", actor="root")
     assert await storage.money(0, USD) == (-2 * MONEY + 300, 0)
     assert await storage.money(0, BTC) == (-2 * MONEY, 0)
 
 
 async def test_only_free_money_can_leave(storage: Storage) -> None:
     await storage.hold("a", 10)
-    assert not await storage.ledger.transfer(ALICE, USD, -MONEY, "too much", "root")
-    assert await storage.ledger.transfer(ALICE, USD, -(MONEY - 10), "just right", "root")
+    assert not await storage.ledger.transfer(ALICE, USD, -MONEY, "too much", actor="root")
+    assert await storage.ledger.transfer(ALICE, USD, -(MONEY - 10), "just right", actor="root")
     assert await storage.money(ALICE) == (0, 10)
-    assert not await storage.ledger.transfer(4711, USD, -1, "nobody", "root")
+    assert not await storage.ledger.transfer(4711, USD, -1, "nobody", actor="root")
 
 
 async def test_money_that_was_just_won_can_leave_at_once(storage: Storage) -> None:
@@ -90,13 +90,13 @@ async def test_money_that_was_just_won_can_leave_at_once(storage: Storage) -> No
     await storage.commit(
         storage.batch(postings=[posting(ALICE, 50, 0, offset=0), posting(BOB, -50, 0, offset=0, idx=1)])
     )
-    assert await storage.ledger.transfer(ALICE, USD, -(MONEY + 50), "all", "root")
+    assert await storage.ledger.transfer(ALICE, USD, -(MONEY + 50), "all", actor="root")
     assert await storage.money(ALICE) == (0, 0)
 
 
 async def test_the_venue_never_holds_more_than_it_can_count(storage: Storage) -> None:
     with pytest.raises(ValueError, match="minor units"):
-        await storage.ledger.transfer(ALICE, USD, 1 << 62, "greed", "root")
+        await storage.ledger.transfer(ALICE, USD, 1 << 62, "greed", actor="root")
     assert await storage.money(ALICE) == (MONEY, 0)
 
 

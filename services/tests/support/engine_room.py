@@ -74,9 +74,9 @@ class EngineRoom:
                 base_asset=base.asset_id, quote_asset=usd.asset_id, tick_size=1_000_000, lot_size=100_000,
             )  # fmt: skip
             for account in (ANN, BEN):
-                await ledger.transfer(account, base.asset_id, 1_000 * UNIT, f"{base.asset} {account}", "test")
+                await ledger.transfer(account, base.asset_id, 1_000 * UNIT, f"{base.asset} {account}", actor="test")
         for account in (ANN, BEN):
-            await ledger.transfer(account, usd.asset_id, 1_000_000 * UNIT, f"USD {account}", "test")
+            await ledger.transfer(account, usd.asset_id, 1_000_000 * UNIT, f"USD {account}", actor="test")
         await self.journal([self.listing(part) for part in self.partitions])
 
     async def start(self) -> None:

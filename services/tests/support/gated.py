@@ -13,9 +13,9 @@ from typing import Any, cast
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from outcry.adapters.memory import MemoryFeed, MemoryShared
 
 from outcry.adapters.clock import SystemClock
+from outcry.adapters.memory import MemoryFeed, MemoryShared
 from outcry.adapters.sqlite import Store
 from outcry.market.instrument import Instrument
 from outcry.ports import OutcomeUnknown, OutOfService

@@ -120,7 +120,7 @@ async def reading(folder: Path, *, limits: str = "off") -> AsyncIterator[Reads]:
         for asset in ("USD", "BTC", "ETH"):
             row = await ledger.add_asset(asset, "test")
             front.venue.assets[row.asset_id] = row.asset
-        await ledger.transfer(ACCOUNT, 1, 5_000_000_000, "first", "test")
+        await ledger.transfer(ACCOUNT, 1, 5_000_000_000, "first", actor="test")
         lease = await front.store.lease.takeover(0, "test")
         assert lease is not None
         app = build_app(front.venue, front.gate, ENDPOINTS, {})

@@ -112,7 +112,7 @@ async def staged(folder: Path, *, endpoints: tuple[Endpoint, ...] = (), limits: 
         for asset in ("USD", "BTC"):
             row = await front.store.ledger.add_asset(asset, "test")
             front.venue.assets[row.asset_id] = row.asset
-            await front.store.ledger.transfer(ACCOUNT, row.asset_id, 10**12, f"first {asset}", "test")
+            await front.store.ledger.transfer(ACCOUNT, row.asset_id, 10**12, f"first {asset}", actor="test")
         hub, users = Hub(front.venue), UserStreams(front.venue)
         hub.start()
         sockets = MarketSockets(hub, front.gate, users)

@@ -126,7 +126,7 @@ async def fund(storage: Storage, accounts: Sequence[int] = (ALICE, BOB)) -> None
         await storage.ledger.add_asset(asset, "test")
     for account in accounts:
         for asset_id in (USD, BTC):
-            assert await storage.ledger.transfer(account, asset_id, MONEY, f"first {account} {asset_id}", "test")
+            assert await storage.ledger.transfer(account, asset_id, MONEY, f"first {account} {asset_id}", actor="test")
 
 
 def request(

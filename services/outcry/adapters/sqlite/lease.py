@@ -33,14 +33,14 @@ class SqliteLease:
     async def reserve(self, part: int, epoch: int, pod: str) -> None:
         """Hands over to ``pod``; the new epoch fences the giver at once, and after 3 s anyone may take it."""
         change = "epoch = epoch + 1, owner = ?, lease_until = ?"
-        await self._writer.do(lambda work: _change(work, change, (pod, work.now_ms + RESERVE_MS), (part, epoch)))
+        await self._writer.do(lambda work: _change(work, (part, epoch), change, (pod, work.now_ms + RESERVE_MS)))
 
     async def release(self, part: int, epoch: int) -> None:
-        await self._writer.do(lambda work: _change(work, "owner = NULL, lease_until = 0", (), (part, epoch)))
+        await self._writer.do(lambda work: _change(work, (part, epoch), "owner = NULL, lease_until = 0", ()))
 
     async def halt(self, part: int, epoch: int, reason: str) -> None:
         change = "status = 'HALT', halt_reason = ?"
-        await self._writer.do(lambda work: _change(work, change, (reason,), (part, epoch)))
+        await self._writer.do(lambda work: _change(work, (part, epoch), change, (reason,)))
 
     async def members(self) -> dict[str, int]:
         return await self._reader.ask(lambda db: _members(db, self._clock.now_ms()))
@@ -60,12 +60,14 @@ def _take_over(work: Work, part: int, owner: str) -> PartitionRow | None:
 
 
 def _renew(work: Work, part: int, epoch: int) -> bool:
-    return _change(work, "lease_until = ?", (work.now_ms + LEASE_MS,), (part, epoch), "AND status = 'RUN'")
+    change = "lease_until = CASE status WHEN 'RUN' THEN ? ELSE lease_until END"
+    return _change(work, (part, epoch), change, (work.now_ms + LEASE_MS,)) and work.memory.fences(work.db)[part].running
 
 
-def _change(work: Work, change: str, values: tuple[object, ...], fence: tuple[int, int], condition: str = "") -> bool:
+def _change(work: Work, fence: tuple[int, int], change: str, values: tuple[object, ...]) -> bool:
+    """Changes the row of a partition (part, epoch); False when the epoch is not the caller's any more."""
     work.memory.forget_fences()
-    text = f"UPDATE engine_partition SET {change} WHERE part = ? AND epoch = ? {condition}"
+    text = f"UPDATE engine_partition SET {change} WHERE part = ? AND epoch = ?"
     return work.db.execute(text, (*values, *fence)).rowcount == 1
 
 

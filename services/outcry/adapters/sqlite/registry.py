@@ -84,7 +84,7 @@ class RegistryBook(OnFile):
 
         return await self._writer.do(job)
 
-    async def transfer(self, account_id: int, asset_id: int, amount: int, reference: str, actor: str) -> bool:
+    async def transfer(self, account_id: int, asset_id: int, amount: int, reference: str, *, actor: str) -> bool:
         """Raises ValueError when the venue would hold more of the asset than it can count."""
 
         def job(work: Work) -> bool:

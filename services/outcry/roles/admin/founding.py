@@ -55,7 +55,7 @@ class Founding:
         await self._open_accounts()
         for account_id, asset, amount in demo.deposits(crowd=self.settings.simulation_enabled):
             reference = f"founding:{account_id}:{asset}"
-            await self.ledger.transfer(account_id, assets[asset], amount, reference, ACTOR)
+            await self.ledger.transfer(account_id, assets[asset], amount, reference, actor=ACTOR)
         await self._issue_keys()
         await self._list_symbols(assets)
 

@@ -111,7 +111,8 @@ class Admin:
         if name not in assets:
             raise Refused(f"There is no asset {name}. Known: {', '.join(sorted(assets))}.")
         reference = params.get("reference") or secrets.token_hex(8)
-        if not await self._ledger.transfer(row.account_id, assets[name], sign * amount, reference, params["actor"]):
+        moved = self._ledger.transfer(row.account_id, assets[name], sign * amount, reference, actor=params["actor"])
+        if not await moved:
             raise Refused(
                 f"Account {row.account_id} has less than {money_text(amount)} {name} free. "
                 f"See `outcry accounts balances {row.account_id}`; cancel open orders to free what they hold."

@@ -254,7 +254,7 @@ async def test_balance_changes_are_told_together(stage: Stage) -> None:
     await called(client, "userDataStream.subscribe.signature", stage.signed())
     await asyncio.sleep(0.1)
     for number in range(3):
-        await stage.front.store.ledger.transfer(ACCOUNT, 1, 100, f"more {number}", "test")
+        await stage.front.store.ledger.transfer(ACCOUNT, 1, 100, f"more {number}", actor="test")
         await stage.privately(moved=(ACCOUNT,))
     told = await heard(client)
     assert told["event"]["B"] == [{"a": "USD", "f": "10000.00000300", "l": "0.00000000"}]
