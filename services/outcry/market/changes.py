@@ -19,7 +19,7 @@ from outcry.market.entry import Refusal
 from outcry.market.events import ListUpdated, OrderAmended, OrderCanceled, OrderRejected, OrderReplaced
 from outcry.market.floor import Market
 from outcry.market.matching import shrink
-from outcry.market.order import EXEC_STARTED, Order, OrderList
+from outcry.market.order import EXEC_STARTED, Order, OrderList, is_stop
 from outcry.market.terms import (
     CANCEL_ANY,
     CANCEL_ONLY_NEW,
@@ -27,7 +27,6 @@ from outcry.market.terms import (
     NEW,
     PARTIALLY_FILLED,
     STOP_ON_FAILURE,
-    STOP_TYPES,
 )  # fmt: skip
 from outcry.rows import ListRow
 
@@ -57,10 +56,11 @@ def refuse(market: Market, op: str, target: tuple[int, int], refusal: Refusal) -
 
 def cancel_order(market: Market, command: CancelOrder) -> None:
     """CancelOrder."""
-    order = market.orders.get(command.order_id)
-    if order is None or order.account != command.account or order.placed.symbol_id != market.symbol_id:
+    order = find(market, command.order_id, command.account)
+    restriction = command.restriction
+    if order is None:
         refuse(market, "cancel", (command.order_id, command.account), UNKNOWN)
-    elif command.restriction != CANCEL_ANY and not _is_allowed(order, command.restriction):
+    elif restriction and not _is_allowed(order, restriction):
         refuse(market, "cancel", (command.order_id, command.account), RESTRICTED)
     else:
         cancel(market, order, command.cancel_client_id)
@@ -133,7 +133,10 @@ def _swap(market: Market, old: Order, new: Order, cancel_client_id: str) -> None
     wanted = max(0, need - new.held) if has_exact_need(new) else spare
     move_hold(market, old, new, min(spare, wanted))
     release(market, old, 0)
-    entry.start(market, new)
+    if is_stop(new.kind):
+        entry.wait(market, new)
+    else:
+        entry.work(market, new)
 
 
 def amend(market: Market, command: AmendOrder) -> None:
@@ -200,11 +203,11 @@ def place_list(market: Market, command: PlaceList) -> None:
     entry.accept(market, below)
     release(market, above, max(need_now(market, above), need_now(market, below)))
     for leg in (above, below):
-        if leg.placed.type in STOP_TYPES:
-            entry.start(market, leg)
+        if is_stop(leg.kind):
+            entry.wait(market, leg)
     for leg in (above, below):
-        if leg.placed.type not in STOP_TYPES and leg.is_open():
-            entry.start(market, leg)
+        if not is_stop(leg.kind) and leg.is_open():
+            entry.work(market, leg)
 
 
 def _refusal_of_list(market: Market, above: Order, below: Order) -> Refusal | None:

@@ -4,13 +4,12 @@ from typing import Final
 
 from outcry.market.events import HoldMoved, HoldReleased, ListUpdated, OrderCanceled, OrderExpired
 from outcry.market.floor import Market
-from outcry.market.order import ALL_DONE, Order
+from outcry.market.order import ALL_DONE, PRICED, Order, is_priced
 from outcry.market.terms import (
     BUY,
     CANCELED,
     EXPIRED,
     NOT_A_STOP,
-    PRICED_TYPES,
     WAITING,
 )  # fmt: skip
 
@@ -21,21 +20,16 @@ BY_REPLACE: Final = "replace"
 BY_SELF_TRADE: Final = "self_trade"
 
 
-def is_priced(kind: int) -> bool:
-    """Whether orders of this type have a limit price."""
-    return kind in PRICED_TYPES
-
-
 def has_exact_need(order: Order) -> bool:
     """Whether its terms say what the order can spend; a buy without a price and quoteOrderQty have a bound instead."""
-    return order.placed.type in PRICED_TYPES if order.side == BUY else order.qty > 0
+    return is_priced(order.kind) if order.side == BUY else order.qty > 0
 
 
 def need_now(market: Market, order: Order) -> int:
     """What an open order still needs of its hold, minor units; all of it where a bound stands for a price."""
     if order.side != BUY:
         return order.left * market.lot_size if order.qty else order.held
-    if order.placed.type in PRICED_TYPES:
+    if order.kind & PRICED:
         return order.price * order.left * market.quote_unit
     return order.held
 
@@ -43,15 +37,14 @@ def need_now(market: Market, order: Order) -> int:
 def release(market: Market, order: Order, need: int) -> None:
     """Gives back what the hold has beyond ``need``."""
     spare = order.held - need
-    if spare <= 0:
-        return
-    order.held = need
-    asset = market.quote_asset if order.side == BUY else market.base_asset
-    market.events.append(
-        HoldReleased(
-            symbol_id=market.symbol_id, order_id=order.order_id, account=order.account, asset=asset, amount=spare
+    if spare > 0:
+        order.held = need
+        asset = market.quote_asset if order.side == BUY else market.base_asset
+        market.events.append(
+            HoldReleased(
+                symbol_id=market.symbol_id, order_id=order.order_id, account=order.account, asset=asset, amount=spare
+            )
         )
-    )
 
 
 def detach(market: Market, order: Order) -> None:
@@ -76,8 +69,9 @@ def close(market: Market, order: Order, status: int) -> None:
     order.visible = 0
     order.updated_ms = market.now_ms
     market.touched[order.order_id] = order
-    market.orders.pop(order.order_id, None)
-    tally = market.tallies[order.account]
+    del market.orders[order.order_id]
+    tally = order.tally
+    assert tally is not None
     tally.open -= 1
     if order.stage != NOT_A_STOP:
         tally.algo -= 1
@@ -95,9 +89,7 @@ def cancel(market: Market, order: Order, cancel_client_id: str) -> None:
     )  # fmt: skip
     if order.oco is not None:
         retire_sibling(market, order, CANCELED)
-    detach(market, order)
-    close(market, order, CANCELED)
-    release(market, order, 0)
+    leave(market, order, CANCELED)
 
 
 def expire(market: Market, order: Order, status: int, reason: str) -> None:
@@ -110,7 +102,13 @@ def expire(market: Market, order: Order, status: int, reason: str) -> None:
     )  # fmt: skip
     if order.oco is not None:
         retire_sibling(market, order, EXPIRED)
-    detach(market, order)
+    leave(market, order, status)
+
+
+def leave(market: Market, order: Order, status: int) -> None:
+    """Takes an order out of its queue, ends it and gives back its hold."""
+    if order.level is not None:
+        detach(market, order)
     close(market, order, status)
     release(market, order, 0)
 

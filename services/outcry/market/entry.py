@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from outcry.market.closing import close, expire, is_priced, need_now, release, win_list
+from outcry.market.closing import close, expire, need_now, release, win_list
 from outcry.market.events import OrderAccepted, OrderRejected, OrderTriggered
-from outcry.market.floor import Market, Tally
+from outcry.market.floor import Market
 from outcry.market.ladder import RUNGS
 from outcry.market.matching import IS_FILLED, NO_BUDGET, NO_HOLD, NO_WORK, SELF_TRADE, is_fillable, sweep, sweep_quote
-from outcry.market.order import Order
+from outcry.market.order import PRICED, Order, Tally, is_priced
 from outcry.market.terms import (
     BASIS_POINTS,
     BUY,
@@ -19,7 +19,7 @@ from outcry.market.terms import (
     LIMIT_MAKER,
     MARKET,
     REJECTED,
-    STOP_TYPES,
+    STOP_LOSS,
     TRIGGERED,
     WAITING,
     WORKING,
@@ -54,26 +54,26 @@ def refusal_of(market: Market, order: Order) -> Refusal | None:
         return CLOSED
     if order.order_id in market.orders:
         return DUPLICATE
-    placed = order.placed
     tally = market.tallies.get(order.account)
-    if tally is not None and tally.open >= market.instrument.max_orders:
+    if tally is None:
+        tally = market.tally(order.account)
+    order.tally = tally
+    if tally.open >= market.max_orders:
         return TOO_MANY
-    kind = placed.type
-    if kind == LIMIT:
-        if not 0 < order.price < RUNGS:
-            return BAD_PRICE
-        return None if order.qty > 0 else BAD_QTY
+    kind = order.kind
     if is_priced(kind) and not 0 < order.price < RUNGS:
         return BAD_PRICE
-    if order.qty <= 0 and (kind != MARKET or placed.quote_qty <= 0):
+    if order.qty <= 0 and (kind != MARKET or order.placed.quote_qty <= 0):
         return BAD_QTY
+    if kind == LIMIT or kind == MARKET:  # noqa: SIM109
+        return None
     if kind == LIMIT_MAKER:
         return WOULD_TAKE if crosses(market, order) else None
-    return None if kind == MARKET else _refusal_of_stop(market, order, tally)
+    return _refusal_of_stop(market, order, tally)
 
 
-def _refusal_of_stop(market: Market, order: Order, tally: Tally | None) -> Refusal | None:
-    if tally is not None and tally.algo >= market.instrument.max_algo_orders:
+def _refusal_of_stop(market: Market, order: Order, tally: Tally) -> Refusal | None:
+    if tally.algo >= market.instrument.max_algo_orders:
         return TOO_MANY_ALGO
     placed = order.placed
     if not 0 <= placed.stop_price < RUNGS or not (placed.stop_price or placed.trail_bps):
@@ -123,39 +123,39 @@ def place(market: Market, order: Order) -> None:
         reject(market, order, refusal)
         return
     accept(market, order)
-    start(market, order)
+    if order.stage == WAITING:
+        wait(market, order)
+    else:
+        work(market, order)
 
 
 def accept(market: Market, order: Order) -> None:
-    """From here on the order exists."""
-    market.orders[order.order_id] = order
-    market.touched[order.order_id] = order
-    tally = market.tally(order.account)
+    """From here on the order exists; ``wait`` or ``work`` comes next."""
+    order_id = order.order_id
+    market.orders[order_id] = order
+    market.touched[order_id] = order
+    tally = order.tally
+    assert tally is not None
     tally.open += 1
-    if order.placed.type in STOP_TYPES:
+    if order.kind >= STOP_LOSS:
         tally.algo += 1
         order.stage = WAITING
-    market.events.append(OrderAccepted(symbol_id=market.symbol_id, order_id=order.order_id, account=order.account))
+    market.events.append(OrderAccepted(symbol_id=market.symbol_id, order_id=order_id, account=order.account))
 
 
-def start(market: Market, order: Order) -> None:
-    """Lets an accepted order wait for its trigger, or work."""
-    if order.stage == WAITING:
-        order.visible = shown(order)
-        market.priority_seq += 1
-        order.priority_seq = market.priority_seq
-        market.triggers.add(order, market.last_price)
-        release_surplus(market, order)
-    else:
-        work(market, order)
+def wait(market: Market, order: Order) -> None:
+    """Keeps a stop out of the book until its trigger."""
+    order.visible = shown(order)
+    market.priority_seq += 1
+    order.priority_seq = market.priority_seq
+    market.triggers.add(order, market.last_price)
+    release_surplus(market, order)
 
 
 def release_surplus(market: Market, order: Order) -> None:
     """Gives back what an order brought beyond its need; a list's hold is for both legs."""
     if order.oco is None or order.oco.sibling(order) is None:
-        need = need_now(market, order)
-        if order.held > need:
-            release(market, order, need)
+        release(market, order, need_now(market, order))
 
 
 def shown(order: Order) -> int:
@@ -167,39 +167,39 @@ def shown(order: Order) -> int:
 def work(market: Market, order: Order) -> None:
     """Sends an order into the book: it trades what it can, then rests or ends."""
     order.working_ms = market.now_ms
-    kind = order.placed.type
-    if is_priced(kind):
-        if crosses(market, order):
-            _trade(market, order)
-        elif order.placed.tif == GTC:
-            rest(market, order)
-        else:
-            expire(market, order, EXPIRED, BY_TIME_IN_FORCE)
-    else:
+    if not order.kind & PRICED:
         _trade(market, order)
+        return
+    best = market.asks.best if order.side == BUY else market.bids.best
+    if best is not None and (order.price - best.price) * order.side >= 0:
+        _trade(market, order)
+    elif order.placed.tif == GTC:
+        rest(market, order)
+    else:
+        expire(market, order, EXPIRED, BY_TIME_IN_FORCE)
 
 
 def rest(market: Market, order: Order) -> None:
     """Queues the order in the book behind all others of its price."""
-    order.visible = shown(order)
-    market.priority_seq += 1
-    order.priority_seq = market.priority_seq
-    half = market.bids if order.side == BUY else market.asks
-    half.append(order, order.price)
-    market.changed[order.side * order.price] = None
+    left, peak, price, side = order.left, order.peak, order.price, order.side
+    order.visible = peak if 0 < peak < left else left
+    seq = market.priority_seq + 1
+    market.priority_seq = order.priority_seq = seq
+    market.changed[side * price] = None
     market.is_stirred = True
-    if order.oco is None:
-        need = need_now(market, order)
-        if order.held > need:
-            release(market, order, need)
+    if side == BUY:
+        market.bids.append(order, price)
+        need = price * left * market.quote_unit
     else:
+        market.asks.append(order, price)
+        need = left * market.lot_size
+    if order.held != need:
         release_surplus(market, order)
 
 
 def _trade(market: Market, order: Order) -> None:
-    market.touched[order.order_id] = order
     placed = order.placed
-    if placed.tif == FOK and is_priced(placed.type) and not is_fillable(market, order):
+    if placed.tif == FOK and is_priced(order.kind) and not is_fillable(market, order):
         expire(market, order, EXPIRED, BY_TIME_IN_FORCE)
         return
     end = sweep(market, order) if order.qty else sweep_quote(market, order)
@@ -213,7 +213,7 @@ def _trade(market: Market, order: Order) -> None:
         expire(market, order, EXPIRED, BY_FILLS)
     elif end == NO_HOLD:
         expire(market, order, EXPIRED, BY_HOLD)
-    elif not is_priced(placed.type):
+    elif not is_priced(order.kind):
         expire(market, order, EXPIRED, BY_LIQUIDITY)
     elif placed.tif == GTC:
         rest(market, order)
@@ -226,7 +226,7 @@ def run_stops(market: Market, max_entries: int) -> None:
 
     Each may make all the fills of a command, but once a command's worth of fills is made the others wait.
     """
-    max_fills = market.register.max_fills
+    max_fills = market.max_fills
     fills = max_fills - market.work_left
     while True:
         if market.prints:

@@ -8,8 +8,8 @@ import msgspec
 from outcry.market.book import Half
 from outcry.market.events import AnyEvent
 from outcry.market.instrument import TRADING, Instrument
-from outcry.market.order import Order, OrderList
-from outcry.market.terms import BUY, SELL, STOP_TYPES, TRIGGERED, WAITING
+from outcry.market.order import Order, OrderList, Tally, is_stop
+from outcry.market.terms import BUY, SELL, TRIGGERED, WAITING
 from outcry.market.triggers import Extremes, Triggers
 from outcry.rows import SymbolRow
 
@@ -17,16 +17,6 @@ LevelChange = tuple[int, int, int]  # side, price in ticks, absolute visible lot
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_extremes: Final = msgspec.msgpack.Decoder(tuple[Extremes, Extremes]).decode
-
-
-class Tally:
-    """How many orders one account has open in one market."""
-
-    __slots__ = ("algo", "open")
-
-    def __init__(self) -> None:
-        self.open = 0
-        self.algo = 0
 
 
 class Register:
@@ -45,14 +35,15 @@ class Market:
     """The state of one symbol. Its rules are the functions of ``entry``, ``matching`` and ``closing``."""
 
     __slots__ = (
-        "_encoded", "agg_seq", "asks", "base_asset", "bids", "changed", "events", "instrument", "is_public",
-        "is_stirred", "is_trading", "last_price", "lot_size", "now_ms", "orders", "pending", "prevented_seq", "prints",
-        "priority_seq", "public_seq", "quote_asset", "quote_unit", "register", "symbol_id", "tallies", "touched",
-        "trade_seq", "triggers", "update_id", "work_left",
+        "_encoded", "agg_seq", "asks", "base_asset", "bids", "changed", "events", "instrument", "is_busy",
+        "is_public", "is_stirred", "is_trading", "last_price", "lot_size", "max_fills", "max_orders", "now_ms",
+        "orders", "pending", "prevented_seq", "prints", "priority_seq", "public_seq", "quote_asset", "quote_unit",
+        "register", "symbol_id", "tallies", "touched", "trade_seq", "triggers", "update_id", "work_left",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, register: Register) -> None:
         self.register = register
+        self.max_fills: int = register.max_fills
         self.orders = register.orders
         self.touched = register.touched
         self.bids = Half(BUY)
@@ -73,6 +64,7 @@ class Market:
         self.work_left: int = 0  # fills that the running command may still make
         self.is_stirred: bool = False  # the running command changed a visible level
         self.is_public: bool = False  # it did something else that everyone sees
+        self.is_busy: bool = False  # there are prints or pending stops to see to
         self.prints: list[int] = []  # prices of its trades that no stop has been compared with yet
         self.set_instrument(instrument)
 
@@ -85,23 +77,20 @@ class Market:
         self.lot_size: int = instrument.lot_size
         self.base_asset: int = instrument.base_asset
         self.quote_asset: int = instrument.quote_asset
+        self.max_orders: int = instrument.max_orders
         self.is_trading: bool = instrument.status == TRADING
 
-    def begin(self, now_ms: int) -> list[AnyEvent]:
-        """Starts a command; what it causes is added to the list returned."""
+    def begin(self, now_ms: int, events: list[AnyEvent]) -> None:
+        """Starts a command; what it causes is added to ``events``."""
         self.now_ms = now_ms
-        self.work_left = self.register.max_fills
-        events: list[AnyEvent] = []
+        self.work_left = self.max_fills
         self.events = events
-        return events
 
     def end(self) -> None:
         """Numbers what the public sees of the command that ends here."""
         if self.is_stirred:
             self.update_id += 1
-            self.public_seq += 1
-        elif self.is_public:
-            self.public_seq += 1
+        self.public_seq += 1
         self.is_stirred = self.is_public = False
 
     def half(self, side: int) -> Half:
@@ -163,13 +152,14 @@ class Market:
     def restore_order(self, order: Order) -> None:
         """Puts back an open order; orders come by ``priority_seq``."""
         self.orders[order.order_id] = order
-        tally = self.tally(order.account)
+        order.tally = tally = self.tally(order.account)
         tally.open += 1
-        if order.placed.type in STOP_TYPES:
+        if is_stop(order.kind):
             tally.algo += 1
         if order.stage == WAITING:
             self.triggers.restore(order)
         elif order.stage == TRIGGERED:
             self.pending.append(order)
+            self.is_busy = True
         else:
             self.half(order.side).append(order, order.price)

@@ -7,10 +7,10 @@ when it met an order of its own account, or when the command has made all the fi
 from typing import Final
 
 from outcry.market.book import Level
-from outcry.market.closing import BY_SELF_TRADE, close, expire, is_priced, need_now, release, win_list
+from outcry.market.closing import BY_SELF_TRADE, close, expire, need_now, release, win_list
 from outcry.market.events import MatchPrevented, Traded
 from outcry.market.floor import Market
-from outcry.market.order import Order
+from outcry.market.order import Order, is_priced
 from outcry.market.terms import (
     BUY,
     EXPIRED_IN_MATCH,
@@ -38,7 +38,7 @@ def sweep(market: Market, taker: Order) -> int:
     """Trades a priced order or one with a quantity against the other side; says what ended it."""
     side = taker.side
     half = market.asks if side == BUY else market.bids
-    limit = taker.price if is_priced(taker.placed.type) else 0
+    limit = taker.price if is_priced(taker.kind) else 0
     has_bound = side == BUY and not limit
     stp = taker.placed.stp
     agg_price = 0
@@ -135,6 +135,7 @@ def fill(market: Market, taker: Order, maker: Order, qty: int) -> None:
         prints = market.prints
         if not prints or prints[-1] != price:
             prints.append(price)
+            market.is_busy = True
     market.events.append(
         Traded(
             symbol_id=market.symbol_id, trade_id=market.trade_seq, agg_id=market.agg_seq, price=price, qty=qty,

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from outcry.market.commands import PlaceOrder
-from outcry.market.terms import NEW, NOT_A_STOP, PARTIALLY_FILLED
+from outcry.market.terms import NEW, NOT_A_STOP, PARTIALLY_FILLED, STOP_LOSS
 from outcry.rows import ListRow, OrderRow
 
 if TYPE_CHECKING:
@@ -14,6 +14,29 @@ ALL_DONE: Final = "ALL_DONE"
 NO_LIST: Final = -1
 
 
+PRICED: Final = 1  # the bit that types with a limit price have in ``terms``: they are the odd ones
+
+
+def is_priced(kind: int) -> bool:
+    """Whether orders of this type have a limit price."""
+    return kind & PRICED == PRICED
+
+
+def is_stop(kind: int) -> bool:
+    """Whether orders of this type wait for a trigger: the last types of ``terms``."""
+    return kind >= STOP_LOSS
+
+
+class Tally:
+    """How many orders one account has open in one market; ``algo`` counts those of stop types."""
+
+    __slots__ = ("algo", "open")
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.algo = 0
+
+
 class Order:
     """One order. ``placed`` holds what never changes; ``left`` is the lots still open, ``visible`` those shown.
 
@@ -21,9 +44,10 @@ class Order:
     """
 
     __slots__ = (
-        "account", "applied_offset", "client_order_id", "code", "cum_quote", "executed", "held", "left", "level",
-        "next", "oco", "order_id", "peak", "placed", "placed_ms", "prev", "prevented", "price", "priority_seq", "qty",
-        "side", "stage", "status", "text", "trail_ref", "updated_ms", "visible", "working_ms",
+        "account", "applied_offset", "client_order_id", "code", "cum_quote", "executed", "held", "kind", "left",
+        "level", "next", "oco", "order_id", "peak", "placed", "placed_ms", "prev", "prevented", "price",
+        "priority_seq", "qty", "side", "stage", "status", "tally", "text", "trail_ref", "updated_ms", "visible",
+        "working_ms",
     )  # fmt: skip
 
     def __init__(self, placed: PlaceOrder, now_ms: int) -> None:
@@ -32,6 +56,7 @@ class Order:
         self.account: int = placed.account
         self.client_order_id: str = placed.client_order_id
         self.side: int = placed.side
+        self.kind: int = placed.type
         self.price: int = placed.price
         self.peak: int = placed.iceberg_qty
         self.qty: int = placed.qty
@@ -52,6 +77,7 @@ class Order:
         self.code: int = 0
         self.text: str = ""
         self.oco: OrderList | None = None
+        self.tally: Tally | None = None
         self.level: Level | None = None
         self.prev: Order | None = None
         self.next: Order | None = None
@@ -65,7 +91,7 @@ class Order:
         placed = self.placed
         oco = self.oco
         return OrderRow(
-            self.order_id, part, placed.symbol_id, self.account, self.client_order_id, self.side, placed.type,
+            self.order_id, part, placed.symbol_id, self.account, self.client_order_id, self.side, self.kind,
             placed.tif, self.price, self.qty, placed.quote_qty, placed.stop_price, placed.trail_bps,
             placed.iceberg_qty, placed.stp, self.status, self.executed, self.cum_quote, self.held, self.visible,
             self.prevented, self.stage, self.trail_ref, self.priority_seq, NO_LIST if oco is None else oco.list_id,

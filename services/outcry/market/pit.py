@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from outcry.market import changes, entry
+from outcry.market.changes import cancel_order
 from outcry.market.commands import (
     AmendOrder,
     AnyCommand,
@@ -21,6 +22,7 @@ from outcry.market.commands import (
     ReplaceOrder,
     SetInstrument,
 )  # fmt: skip
+from outcry.market.entry import place
 from outcry.market.events import AnyEvent, InstrumentChanged, OrderRejected
 from outcry.market.floor import Market, Register
 from outcry.market.instrument import HALTED, TRADING, Instrument
@@ -53,17 +55,19 @@ class Pit:
         market = self.markets.get(command.symbol_id)
         if market is None:
             return self._apply_unlisted(command, now_ms)
-        events = market.begin(now_ms)
+        events: list[AnyEvent] = []
+        market.begin(now_ms, events)
         kind = type(command)
         if kind is PlaceOrder:
-            entry.place(market, Order(command, now_ms))  # type: ignore[arg-type]
+            place(market, Order(command, now_ms))  # type: ignore[arg-type]
         elif kind is CancelOrder:
-            changes.cancel_order(market, command)  # type: ignore[arg-type]
+            cancel_order(market, command)  # type: ignore[arg-type]
         else:
             self._apply_rare(market, command)
-        if market.prints or market.pending:
+        if market.is_busy:
             self._run_stops(market)
-        market.end()
+        if market.is_stirred or market.is_public:
+            market.end()
         return events
 
     def backlog(self) -> bool:
@@ -75,7 +79,8 @@ class Pit:
         if not self._stalled:
             return []
         market = self._stalled[min(self._stalled)]
-        events = market.begin(now_ms)
+        events: list[AnyEvent] = []
+        market.begin(now_ms, events)
         self._run_stops(market)
         market.end()
         return events
@@ -97,15 +102,16 @@ class Pit:
                 _join(by_id[order_row.list_id], order)
             self.markets[order_row.symbol_id].restore_order(order)
         for symbol_id, market in self.markets.items():
-            if market.pending:
+            if market.is_busy:
                 self._stalled[symbol_id] = market
 
     def _run_stops(self, market: Market) -> None:
         entry.run_stops(market, self._max_triggers)
         if market.pending:
             self._stalled[market.symbol_id] = market
-        else:
-            self._stalled.pop(market.symbol_id, None)
+            return
+        market.is_busy = False
+        self._stalled.pop(market.symbol_id, None)
 
     def _apply_rare(self, market: Market, command: AnyCommand) -> None:
         if isinstance(command, ReplaceOrder):

@@ -22,8 +22,7 @@ _SPARE_ENTRIES: Final = 64  # outdated heap entries that are not worth a rebuild
 
 def rises(order: Order) -> bool:
     """Whether the order's stop price is reached from below (last >= stop) rather than from above."""
-    kind = order.placed.type
-    return (kind in (STOP_LOSS, STOP_LOSS_LIMIT)) == (order.side == BUY)
+    return (order.kind in (STOP_LOSS, STOP_LOSS_LIMIT)) == (order.side == BUY)
 
 
 def is_reached(order: Order, last_price: int) -> bool:

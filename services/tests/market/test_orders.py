@@ -1,5 +1,7 @@
 """Limit and market orders meet by price, then time, at the maker's price."""
 
+from outcry.market import terms
+from outcry.market.order import is_priced, is_stop
 from tests.support.ring import Ring, play
 
 
@@ -131,3 +133,9 @@ def test_a_command_ends_after_its_fills() -> None:
             #6 expires with 1 (fills)
         buy 1@100      -> #7 takes 1@100 from #4
     """)
+
+
+def test_the_core_tells_types_apart_as_the_terms_do() -> None:
+    kinds = terms.TYPE_NAMES
+    assert {kind for kind in kinds if is_priced(kind)} == terms.PRICED_TYPES
+    assert {kind for kind in kinds if is_stop(kind)} == terms.STOP_TYPES
