@@ -9,10 +9,10 @@ from typing import Final
 import uvicorn
 
 from outcry.ports import OutOfService
+from outcry.roles.api.guard import GuardedHttp
 from outcry.roles.api.wire import Asgi
 
 BACKLOG: Final = 2048
-MAX_HEAD_BYTES: Final = 65_536
 MAX_MESSAGE_BYTES: Final = 65_536  # of a WebSocket client
 PING_SECONDS: Final = 20.0
 PONG_SECONDS: Final = 60.0
@@ -48,7 +48,7 @@ def config_of(app: Asgi, websockets: type[asyncio.Protocol]) -> uvicorn.Config:
     """How the app is served; ``websockets`` is the protocol class of upgraded connections."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=GuardedHttp,
         ws=websockets,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
@@ -62,7 +62,6 @@ def config_of(app: Asgi, websockets: type[asyncio.Protocol]) -> uvicorn.Config:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=CLOSE_SECONDS,
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
 
 
