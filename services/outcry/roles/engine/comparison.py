@@ -77,8 +77,9 @@ class Comparison:
         is_last = advance.to_offset == self._replay.end.row.next_offset
         # Triggered stops that go on after the last record leave their rows at the offset that comes next.
         stored = await self._ledger.postings(self._part, advance.from_offset, advance.to_offset + is_last)
-        until = (advance.event_seq + 1) * MAX_LEGS
-        stored = [row for row in stored if row.idx < until]
+        # So may those before the first one: what a checkpoint left to do at its offset it had begun there.
+        since, until = ((seq + 1) * MAX_LEGS for seq in (self._reached.event_seq, advance.event_seq))
+        stored = [row for row in stored if since <= row.idx < until]
         self._same("posting", batch.postings, stored)
         sums: Counter[tuple[int, int, int]] = Counter()
         for row in stored:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from outcry.market.terms import CANCELED, NEW
+from outcry.market.terms import CANCELED
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.api.cashier import Cashier
 from outcry.roles.api.tickets import Answer, Request, Ticket
-from tests.roles.api.test_desk import ONE, refusal, shop
-from tests.support.storage import ALICE, MONEY, USD, Storage, fund, posting, sqlite_storage
+from tests.roles.api.test_desk import ONE, shop
+from tests.support.storage import ALICE, MONEY, USD, fund, posting, sqlite_storage
 from tests.support.traders import ORDER, market
 
 LIMIT_ORDER = {
@@ -23,7 +23,7 @@ async def test_a_cancel_of_an_order_that_never_came_is_answered_with_what_become
         s.wire.trouble = "before"
         lost = asyncio.create_task(s.desk.submit(s.place("buy 10@5000", "a", window_ms=800)))
         async with asyncio.timeout(5):
-            while await s.store.ledger.order(ONE, s.instrument.symbol_id, None, "a") is None:
+            while await s.store.ledger.order(ONE, s.instrument.symbol_id, None, "a") is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             await asyncio.sleep(0.02)
         s.wire.trouble = ""
@@ -66,6 +66,6 @@ async def test_money_is_found_however_much_waits_to_be_folded(tmp_path: Path) ->
         object.__setattr__(place, "asset", USD)
         object.__setattr__(place, "instrument", s.instrument)
         ticket = Ticket(place, 1, Request(1, asyncio.get_running_loop().create_future()), 0)
-        cashier = Cashier(storage.ledger, 1, lambda _, answer: answers.append(answer))  # type: ignore[arg-type]
+        cashier = Cashier(storage.ledger, 1, lambda _, answer: answers.append(answer))
         await cashier.hold([ticket])
         assert answers == [] and ticket.command is not None
