@@ -317,6 +317,12 @@ async def test_a_folder_that_cannot_be_written_is_out_of_service(tmp_path: Path)
         opened(tmp_path / "x.db")
 
 
+def test_a_place_that_cannot_hold_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutOfService, match="file cannot hold an exchange"):
+        opened(tmp_path / "file" / "x.db")
+
+
 async def test_many_writes_at_once_share_their_fsyncs(tmp_path: Path) -> None:
     async with sqlite_storage(tmp_path) as storage:
         await fund(storage)

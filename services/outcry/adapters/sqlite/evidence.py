@@ -7,45 +7,15 @@ import msgspec
 from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.rowtext import PREVENTED, read_ids, read_prevented
+from outcry.adapters.sqlite.statements import statement
 from outcry.rows import Money, PostingRow, PreventedRow
 
 MAX_STRAYS = 100  # reported at once
 
-# The second half are postings that are committed and not folded yet.
-BALANCES = """
-SELECT json_group_array(json_array(account_id, asset_id, free, held)) FROM (
-  SELECT account_id, asset_id, sum(free) AS free, sum(held) AS held FROM (
-    SELECT account_id, asset_id, free, held FROM balances
-    UNION ALL
-    SELECT account_id, asset_id, free_delta, held_delta FROM engine_partition AS e CROSS JOIN postings AS p
-        ON p.part = e.part AND p.log_offset >= coalesce((SELECT log_offset FROM folded WHERE folded.part = e.part), 0)
-  ) GROUP BY account_id, asset_id ORDER BY account_id, asset_id
-)
-"""
-NEEDS = """
-SELECT json_group_array(json_array(account_id, asset_id, held)) FROM (
-  SELECT account_id, asset_id, sum(held) AS held FROM (
-    SELECT i.account_id, i.asset_id, o.held FROM orders AS o JOIN intake AS i USING (order_id) WHERE o.open = 1
-    UNION ALL
-    SELECT account_id, asset_id, held FROM intake WHERE applied_offset IS NULL
-  ) GROUP BY account_id, asset_id HAVING sum(held) <> 0 ORDER BY account_id, asset_id
-)
-"""
-TRANSFERS = """
-SELECT json_group_array(json_array(asset_id, amount)) FROM (
-  SELECT asset_id, sum(amount) AS amount FROM transfers GROUP BY asset_id ORDER BY asset_id
-)
-"""
-STRAYS = """
-SELECT json_group_array(order_id) FROM (
-  SELECT order_id FROM orders AS o WHERE open = 1
-     AND NOT EXISTS (SELECT 1 FROM intake AS i WHERE i.order_id = o.order_id AND i.open = 1 AND i.applied_offset >= 0)
-  UNION
-  SELECT order_id FROM intake AS i WHERE open = 1 AND applied_offset IS NOT NULL
-     AND NOT EXISTS (SELECT 1 FROM orders AS o WHERE o.order_id = i.order_id AND o.open = 1)
-  ORDER BY order_id LIMIT ?
-)
-"""
+BALANCES = statement("balances_of_all")
+NEEDS = statement("needs_of_all")
+TRANSFERS = statement("transfers_by_asset")
+STRAYS = statement("strays")
 POSTINGS = (
     f"SELECT {','.join(PostingRow._fields)} FROM postings"
     " WHERE part = ? AND log_offset >= ? AND log_offset < ? ORDER BY log_offset, idx"

@@ -8,20 +8,12 @@ from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.rowtext import CANDLE, TRADE, read_candles, read_trades
 from outcry.adapters.sqlite.seek import first_trade_at, first_trade_of, first_trade_since
+from outcry.adapters.sqlite.statements import statement
 from outcry.rows import CandleRow, TradeRow
 
 FOREVER = 1 << 62
 
-OWN_FILLS = """
-FROM trades WHERE symbol_id = :symbol AND trade_id IN (
-  SELECT trade_id FROM trades INDEXED BY trades_of_maker
-   WHERE maker_account = :account AND symbol_id = :symbol AND trade_id BETWEEN :first AND :last {maker}
-  UNION
-  SELECT trade_id FROM trades INDEXED BY trades_of_taker
-   WHERE taker_account = :account AND symbol_id = :symbol AND trade_id BETWEEN :first AND :last {taker}
-   ORDER BY trade_id {direction} LIMIT :limit
-) ORDER BY trade_id
-"""
+OWN_FILLS = statement("fills_of_account")
 TRADES_UP = as_json(TRADE, "FROM trades WHERE symbol_id = ? AND trade_id BETWEEN ? AND ? ORDER BY trade_id LIMIT ?")
 TRADES_DOWN = as_json(
     TRADE, "FROM trades WHERE symbol_id = ? AND trade_id BETWEEN ? AND ? ORDER BY trade_id DESC LIMIT ?"

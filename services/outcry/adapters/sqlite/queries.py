@@ -20,30 +20,14 @@ from outcry.adapters.sqlite.rowtext import (
     read_prevented,
 )
 from outcry.adapters.sqlite.seek import placed_between
+from outcry.adapters.sqlite.statements import statement
 from outcry.rows import AssetRow, Balance, ListRow, OrderRow, PartitionRow, PreventedRow, SymbolRow
 
 FOREVER = 1 << 62
 MAX_OPEN = 100_000  # open orders in one answer
 
 ORDER_BY_ID = as_json(ORDER, "FROM orders WHERE order_id = ? AND account_id = ? AND symbol_id = ?")
-# From the newest chapter of the index back to the first that has the name; ends at the account's oldest order.
-NEWEST_BY_NAME = """
-WITH RECURSIVE chapter (n, oldest) AS (
-  SELECT max(order_id) >> 12, min(order_id) >> 12
-    FROM (SELECT min(order_id) AS order_id FROM orders INDEXED BY orders_of_account
-           WHERE account_id = :account AND symbol_id = :symbol
-          UNION ALL
-          SELECT max(order_id) FROM orders INDEXED BY orders_of_account
-           WHERE account_id = :account AND symbol_id = :symbol)
-  UNION ALL
-  SELECT n - 1, oldest FROM chapter WHERE n > oldest
-)
-SELECT found FROM (
-  SELECT (SELECT max(order_id) FROM orders INDEXED BY orders_by_name
-           WHERE order_id >> 12 = n AND account_id = :account AND client_order_id = :name AND symbol_id = :symbol)
-         AS found FROM chapter
-) WHERE found IS NOT NULL LIMIT 1
-"""
+NEWEST_BY_NAME = statement("newest_order_by_name")
 PENDING_BY_ID = as_json(
     INTAKE_TEXT, "FROM intake WHERE order_id = ? AND account_id = ? AND symbol_id = ? AND applied_offset IS NULL"
 )
@@ -57,17 +41,7 @@ LIST_ORDERS = as_json(
     ORDER,
     "FROM orders WHERE list_id IN (SELECT value FROM json_each(?)) AND list_id >= 0 ORDER BY list_id, order_id",
 )
-# The second half are postings that are committed and not folded yet.
-BALANCES = """
-SELECT asset_id, sum(free), sum(held) FROM (
-  SELECT asset_id, free, held FROM balances WHERE account_id = :account
-  UNION ALL
-  SELECT asset_id, free_delta, held_delta
-    FROM engine_partition AS e CROSS JOIN postings AS p
-      ON p.part = e.part AND p.log_offset >= coalesce((SELECT log_offset FROM folded WHERE folded.part = e.part), 0)
-   WHERE p.account_id = :account
-) GROUP BY asset_id ORDER BY asset_id
-"""
+BALANCES = statement("balances_of_account")
 
 
 class QueryBook(OnFile):

@@ -23,6 +23,7 @@ from outcry.adapters.sqlite.rowtext import (
     read_lists,
     read_orders,
 )
+from outcry.adapters.sqlite.statements import statement
 from outcry.adapters.sqlite.writer import Work
 from outcry.ports import Damaged, IntakeMissing
 from outcry.rows import (
@@ -108,18 +109,7 @@ RENAMED = Bulk(
     2,
     " AS given CROSS JOIN orders ON order_id = given.column1 AND client_order_id <> given.column2",
 )
-# Symbols that have candles, by skipping from one to the next: those of the partition and those that nobody lists
-# yet, for a symbol may have a past before its first record.
-CHARTED = """
-WITH RECURSIVE charted (symbol_id) AS (
-  SELECT min(symbol_id) FROM candles
-  UNION ALL
-  SELECT (SELECT min(c.symbol_id) FROM candles AS c WHERE c.symbol_id > charted.symbol_id)
-    FROM charted WHERE symbol_id IS NOT NULL
-)
-SELECT symbol_id FROM charted
- WHERE symbol_id IS NOT NULL AND symbol_id NOT IN (SELECT symbol_id FROM symbol_state WHERE part <> ?)
-"""
+CHARTED = statement("charted_symbols")
 CHECKPOINT = Checkpoint._fields
 
 OPEN_IDS = "SELECT json_group_array(order_id) FROM orders INDEXED BY orders_open WHERE open = 1 AND part = ?"
@@ -213,7 +203,7 @@ def _put_rows(db: sqlite3.Connection, parts: Sequence[PartBatch]) -> None:
     if orders:
         PUT_ORDERS.run(db, orders)
     _change_orders(db, list(chain.from_iterable(batch.touched_orders for batch in parts)))
-    for statement, rows in (
+    for put, rows in (
         (PUT_TRADES, [row for batch in parts for row in batch.trades]),
         (PUT_POSTINGS, [row for batch in parts for row in batch.postings]),
         (PUT_PREVENTED, [row for batch in parts for row in batch.prevented]),
@@ -223,7 +213,7 @@ def _put_rows(db: sqlite3.Connection, parts: Sequence[PartBatch]) -> None:
         (PUT_DEAD, [row for batch in parts for row in batch.dead_letters]),
     ):
         if rows:
-            statement.run(db, rows)
+            put.run(db, rows)
 
 
 def _change_orders(db: sqlite3.Connection, touched: Sequence[OrderRow]) -> None:

@@ -10,7 +10,7 @@ from outcry.ports import Damaged, OutOfService
 
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 APPLICATION_ID = 0x4F757463  # "Outc": marks the file as an exchange's
-QUICK_CHECK_BYTES = 64 << 20  # files up to this size are checked whole at every start
+QUICK_CHECK_BYTES = 256 << 20  # files up to this size are checked whole at every start
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",

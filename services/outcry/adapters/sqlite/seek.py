@@ -4,24 +4,12 @@ import sqlite3
 from typing import Final
 
 from outcry.adapters.sqlite.memory import MAX_OFFSET, OFFSET_BITS
+from outcry.adapters.sqlite.statements import statement
 from outcry.ports import Damaged
 
 LONGEST_WAY_MS: Final = 600_000  # more than any bound of an order after its intake
 
-# Bisects (lo, hi]: the first trade id whose value is at least the wanted one, or one past the last.
-SEEK: Final = """
-WITH RECURSIVE step (lo, hi) AS (
-  SELECT coalesce((SELECT min(trade_id) FROM trades WHERE symbol_id = :symbol), 1),
-         coalesce((SELECT max(trade_id) FROM trades WHERE symbol_id = :symbol), 0) + 1
-  UNION ALL
-  SELECT CASE WHEN probe.value < :wanted THEN (lo + hi) / 2 + 1 ELSE lo END,
-         CASE WHEN probe.value < :wanted THEN hi ELSE (lo + hi) / 2 END
-    FROM step JOIN (SELECT trade_id, {column} AS value FROM trades WHERE symbol_id = :symbol) AS probe
-      ON probe.trade_id = (lo + hi) / 2
-   WHERE lo < hi
-)
-SELECT lo FROM step WHERE lo >= hi
-"""
+SEEK: Final = statement("first_trade")
 BY_TIME: Final = SEEK.format(column="time_ms")
 BY_OFFSET: Final = SEEK.format(column="log_offset")
 BY_AGGREGATE: Final = SEEK.format(column="agg_id")

@@ -17,7 +17,7 @@ from outcry.adapters.sqlite.registry import RegistryBook
 from outcry.adapters.sqlite.results import ResultBook
 from outcry.adapters.sqlite.schema import check_pages
 from outcry.adapters.sqlite.writer import Writer
-from outcry.ports import Clock
+from outcry.ports import Clock, OutOfService
 
 
 class SqliteLedger(IntakeBook, ResultBook, HousekeepingBook, QueryBook, PrintBook, EvidenceBook, RegistryBook):
@@ -50,8 +50,11 @@ class Store:
                 raise damaged(self._path, "there is no such file")
             self._reader.ask_now(lambda db: check_pages(db, self._path))
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock.take()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.take()
+        except OSError as error:
+            raise OutOfService(f"{self._path.parent} cannot hold an exchange: {error.strerror}.") from error
         with ExitStack() as undo:
             undo.callback(self._lock.release)
             self._writer.open()

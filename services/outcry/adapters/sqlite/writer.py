@@ -55,7 +55,6 @@ class Writer:
         self._closing = False
         self._memory = Memory()
         self._thread: threading.Thread | None = None
-        self.busy = False  # whether a transaction runs: a good moment to collect more into the next job
 
     def open(self) -> None:
         """Connects and starts the thread. Raises Damaged, OutOfService."""
@@ -90,11 +89,9 @@ class Writer:
 
     def _run(self) -> None:
         while tasks := self._take():
-            self.busy = True
             reports = self._together(tasks)
             if reports is None:
                 reports = [self._alone(task) for task in tasks]
-            self.busy = False
             _deliver(reports)
 
     def _take(self) -> list[Task]:
