@@ -115,9 +115,12 @@ asyncio.run(main())
     acknowledged = max([acknowledged, *map(int, child.stdout.read().split(b"\n")[:-1])])
     child.stdout.close()
     child.wait()
+    beside = await asyncio.to_thread(opened, tmp_path / "outcry.db", read_only=True)
+    seen = (await beside.journal.end_offsets())[0]
+    await asyncio.to_thread(beside.close)
     async with sqlite_storage(tmp_path) as storage:
         end = (await storage.journal.end_offsets())[0]
-        assert end > acknowledged
+        assert end == seen > acknowledged
         records = await storage.journal.read({0: 0}, 1_000_000, 0)
         assert [record.frame for record in records] == [b"%d" % n for n in range(end)]
 
