@@ -74,15 +74,20 @@ class Pit:
         """Whether triggered stops beyond ``max_triggers`` are still waiting to enter the book."""
         return bool(self._stalled)
 
+    def next_stalled(self) -> int:
+        """The symbol whose waiting stops ``resume`` lets in; only where there is a backlog."""
+        return min(self._stalled)
+
     def resume(self, now_ms: int) -> list[AnyEvent]:
-        """Lets the next ``max_triggers`` waiting stops enter."""
+        """Lets the next ``max_triggers`` waiting stops enter; one that only comes to rest is no event."""
         if not self._stalled:
             return []
-        market = self._stalled[min(self._stalled)]
+        market = self._stalled[self.next_stalled()]
         events: list[AnyEvent] = []
         market.begin(now_ms, events)
         self._run_stops(market)
-        market.end()
+        if market.is_stirred or market.is_public:
+            market.end()
         return events
 
     def find(self, order_id: int) -> Order | None:
@@ -107,7 +112,10 @@ class Pit:
 
     def _run_stops(self, market: Market) -> None:
         entry.run_stops(market, self._max_triggers)
-        if market.pending:
+        pending = market.pending
+        while pending and not pending[0].is_open():  # so that a backlog is one after a restart too
+            pending.popleft()
+        if pending:
             self._stalled[market.symbol_id] = market
             return
         market.is_busy = False

@@ -101,11 +101,16 @@ class Session:
         return self._pit.backlog()
 
     def resume(self) -> None:
-        """Lets the next bounded lot of triggered stops in, at the place in the log after the last record."""
+        """Lets the next bounded lot of triggered stops in, at the place in the log after the last record.
+
+        A lot counts as an event of its own, so that ``event_seq`` tells how far the work at one offset has come.
+        """
+        if not self.backlog:
+            return
         self._work += 1
-        events = self._pit.resume(self.log_time)
-        for symbol_id, own in _by_symbol(events).items():
-            self._write(None, symbol_id, own)
+        self._blotter.event_seq += 1
+        symbol_id = self._pit.next_stalled()
+        self._write(None, symbol_id, self._pit.resume(self.log_time))
 
     def apply(self, record: Record) -> None:
         """Applies the record at ``next_offset``. One that cannot be read becomes a dead letter."""
@@ -324,13 +329,6 @@ def _own_cancel(order: PlaceOrder) -> CancelOrder:
         order_id=order.order_id,
         target_valid_until_ms=order.valid_until_ms,
     )
-
-
-def _by_symbol(events: Sequence[AnyEvent]) -> dict[int, list[AnyEvent]]:
-    found: dict[int, list[AnyEvent]] = {}
-    for event in events:
-        found.setdefault(event.symbol_id, []).append(event)
-    return found
 
 
 _APPLY: Final[dict[type, Callable[[Session, Any], None]]] = {
