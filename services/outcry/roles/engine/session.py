@@ -216,7 +216,10 @@ class Session:
 
     def _replace(self, command: ReplaceOrder) -> None:
         new = command.new
-        if new.order_id in self._window:
+        # Late comes first: how long an id past its bound is still known depends on when the engine was started.
+        if self.log_time > new.valid_until_ms:
+            self.late += 1
+        elif new.order_id in self._window:
             self.repeated += 1
             again = CancelOrder(
                 command_id=0,
@@ -227,7 +230,7 @@ class Session:
                 restriction=command.restriction,
             )
             self._write(again, command.symbol_id, self._pit.apply(again, self.log_time))
-        elif not self._stale(new):
+        else:
             self._await(new)
             if self._marks.arrived(new.order_id):
                 self._cancel_at_once(command, (new,))
