@@ -1,5 +1,6 @@
 """A whole embedded exchange in a process of its own, for tests that need what a user has."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -67,6 +68,7 @@ def start_exchange(folder: Path, *, simulation: bool = False, python: Path | Non
     command = [str(python or sys.executable), "-m", "outcry", "up", "--data", str(folder), "--port", str(port)]
     with (folder / "exchange.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    atexit.register(process.kill)  # a test that fails half-way leaves nothing running
     exchange = Exchange(f"http://127.0.0.1:{port}", folder, process)
     await_ready(exchange)
     return exchange
