@@ -37,7 +37,7 @@ READ_SECONDS: Final = 0.5  # how long one look at the journal waits for news
 CHORE_SECONDS: Final = 0.1  # between two looks at what else is due
 CHORES_PER_LOOK: Final = 5  # chores between two looks at the end of the journal
 TICK_MS: Final = 1_000  # without a record for so long the owner journals a TICK
-RETRY_MS: Final = 500  # before a partition that was lost is asked for again
+RETRY_SECONDS: Final = 0.5  # before a partition that was lost is asked for again
 STALL_MS: Final = 5_000  # lag that does not move for so long means that this engine is dead
 STOP_SECONDS: Final = 10.0  # for the batch on its way to the disk
 MAX_OFFSET: Final = 1 << 62
@@ -75,7 +75,7 @@ class Engine:
         self._running: asyncio.Future[None] | None = None
         self._stopping = False
         self._moved_ms = 0
-        self._retry_ms = 0
+        self._retry_at = 0.0  # on the loop's clock, which never jumps
         self.trouble = ""  # why the last batch could not be committed; "" when it could
         self.commands = 0  # committed since the start
 
@@ -143,7 +143,7 @@ class Engine:
 
     async def _turn(self) -> None:
         """One round: wait for news, match it, and send a batch on its way once the last one has arrived."""
-        if self._own.wanted and self._clock.now_ms() >= self._retry_ms:
+        if self._own.wanted and asyncio.get_running_loop().time() >= self._retry_at:
             await self._acquire_later()
         if self._is_full() or not (self._unread or self._is_behind()):
             await self._wait()
@@ -160,7 +160,7 @@ class Engine:
 
     async def _acquire_later(self) -> None:
         """Acquires what is wanted, or tries again in a while."""
-        self._retry_ms = self._clock.now_ms() + RETRY_MS
+        self._retry_at = asyncio.get_running_loop().time() + RETRY_SECONDS
         try:
             await self._acquire()
         except (OutOfService, OutcomeUnknown) as trouble:
@@ -270,7 +270,7 @@ class Engine:
             landed = await self._land(taken)
         except (OutOfService, OutcomeUnknown) as trouble:
             self._note(trouble)
-            self._retry_ms = self._clock.now_ms() + RETRY_MS
+            self._retry_at = asyncio.get_running_loop().time() + RETRY_SECONDS
             self._forget(taken)
             return
         self.trouble = ""
@@ -291,7 +291,7 @@ class Engine:
             if not lost:
                 break
             log.warning("Partitions %s belong to another engine now.", lost)
-            self._retry_ms = self._clock.now_ms() + RETRY_MS
+            self._retry_at = asyncio.get_running_loop().time() + RETRY_SECONDS
             self._forget(lost)
             taken = {part: pieces for part, pieces in taken.items() if part in named}
         return taken
