@@ -1,6 +1,7 @@
 """What the roles ask of the world; adapters keep these promises, wiring chooses which."""
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from typing import Protocol
 
 import msgspec
@@ -217,6 +218,18 @@ class QueryLedger(Protocol):
     async def partitions(self) -> list[PartitionRow]: ...
 
 
+class Transfer(IntEnum):
+    """What came of a deposit or withdrawal; true when the money stands where it was to go."""
+
+    SHORT = 0  # the account has less than that
+    MOVED = 1
+    REPEATED = 2  # the same transfer was made before, and nothing moved now
+
+
+class ReferenceTaken(Exception):
+    """Another transfer has the reference; the message says which."""
+
+
 class Registry(Protocol):
     """Accounts, keys, assets, money in and out; each change writes an audit row in the same commit."""
 
@@ -228,10 +241,10 @@ class Registry(Protocol):
     async def keys(self, account_id: int | None = None) -> list[KeyRow]: ...
     async def create_key(self, row: KeyRow, actor: str) -> None: ...
     async def revoke_key(self, api_key: str, now_ms: int, actor: str) -> bool: ...
-    async def transfer(self, account_id: int, asset_id: int, amount: int, reference: str, *, actor: str) -> bool:
-        """Deposit (amount > 0) or withdrawal (< 0) against the world account; False: balance too small.
+    async def transfer(self, account_id: int, asset_id: int, amount: int, reference: str, *, actor: str) -> Transfer:
+        """Deposit (amount > 0) or withdrawal (< 0) against the world account.
 
-        A ``reference`` moves money once: the same one again is True and does nothing.
+        A ``reference`` moves money once. Raises ReferenceTaken when it was used for another transfer.
         """
 
     async def add_asset(self, asset: str, actor: str) -> AssetRow:

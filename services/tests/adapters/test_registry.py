@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from outcry.ports import ReferenceTaken, Transfer
 from outcry.rows import AccountRow, AuditRow, CandleRow, KeyRow
 from tests.support.storage import ALICE, BOB, BTC, MONEY, START_MS, USD, Storage, posting
 
@@ -67,8 +68,17 @@ async def test_an_asset_has_one_id_for_ever(storage: Storage) -> None:
 
 async def test_a_reference_moves_money_once(storage: Storage) -> None:
     calls = [storage.ledger.transfer(ALICE, USD, 500, "wire 1", actor="root") for _ in range(5)]
-    assert await asyncio.gather(*calls) == [True] * 5
+    assert await asyncio.gather(*calls) == [Transfer.MOVED] + [Transfer.REPEATED] * 4
     assert await storage.money(ALICE) == (MONEY + 500, 0)
+
+
+@pytest.mark.parametrize("other", [(BOB, USD, 500), (ALICE, BTC, 500), (ALICE, USD, 501), (ALICE, USD, -500)])
+async def test_a_reference_belongs_to_one_transfer(storage: Storage, other: tuple[int, int, int]) -> None:
+    await storage.ledger.transfer(ALICE, USD, 500, "wire 1", actor="root")
+    with pytest.raises(ReferenceTaken, match=f"'wire 1' was used for a deposit of 0.00000500 USD, account {ALICE}"):
+        await storage.ledger.transfer(*other, "wire 1", actor="root")
+    assert await storage.money(ALICE) == (MONEY + 500, 0)
+    assert (await storage.money(BOB), await storage.money(ALICE, BTC)) == ((MONEY, 0), (MONEY, 0))
 
 
 async def test_what_came_from_the_world_the_world_owes(storage: Storage) -> None:

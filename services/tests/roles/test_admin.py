@@ -38,6 +38,20 @@ async def test_a_deposit_with_a_reference_moves_money_once(tmp_path: Path) -> No
         assert {row["asset"]: row["free"] for row in rows}["USD"] == "10000007.00000000"
 
 
+async def test_a_reference_of_another_transfer_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        await ask(tmp_path, "accounts.deposit", account=1001, asset="USD", amount="7", reference="r-1")
+        with pytest.raises(Refused, match=r"'r-1' was used for a deposit of 7\.00000000 USD, account 1001"):
+            await ask(tmp_path, "accounts.deposit", account=1002, asset="USD", amount="7", reference="r-1")
+
+
+async def test_the_venue_says_how_much_it_can_hold(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        with pytest.raises(Refused, match="cannot hold more than"):
+            for _ in range(3):
+                await ask(tmp_path, "accounts.deposit", account=1001, asset="USD", amount="40000000000")
+
+
 async def test_nobody_withdraws_more_than_there_is(tmp_path: Path) -> None:
     async with running(tmp_path):
         with pytest.raises(Refused, match="has less than"):

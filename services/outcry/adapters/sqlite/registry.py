@@ -8,8 +8,10 @@ from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.housekeeping import fold_in
 from outcry.adapters.sqlite.rowtext import CANDLE
 from outcry.adapters.sqlite.writer import Work
+from outcry.decimals import money_text
 from outcry.market.instrument import MAX_AMOUNT
 from outcry.market.terms import WORLD_ACCOUNT
+from outcry.ports import ReferenceTaken, Transfer
 from outcry.rows import AccountRow, AssetRow, AuditRow, CandleRow, KeyRow
 
 ACCOUNT = AccountRow._fields
@@ -23,6 +25,9 @@ PUT_ACCOUNT = insert("accounts", ACCOUNT, "ON CONFLICT DO NOTHING")
 PUT_KEY = insert("api_keys", KEY, "ON CONFLICT DO NOTHING")
 PUT_AUDIT = insert("audit", AUDIT)
 PUT_HISTORY = insert("candles", CANDLE, "ON CONFLICT DO NOTHING")
+FIND_TRANSFER = (
+    "SELECT account_id, asset_id, amount, asset FROM transfers JOIN assets USING (asset_id) WHERE reference = ?"
+)
 HISTORY_ROWS = 10_000  # candles written per transaction
 
 
@@ -84,20 +89,22 @@ class RegistryBook(OnFile):
 
         return await self._writer.do(job)
 
-    async def transfer(self, account_id: int, asset_id: int, amount: int, reference: str, *, actor: str) -> bool:
-        """Raises ValueError when the venue would hold more of the asset than it can count."""
+    async def transfer(self, account_id: int, asset_id: int, amount: int, reference: str, *, actor: str) -> Transfer:
+        """Raises ReferenceTaken; ValueError when the venue would hold more of the asset than it can count."""
+        wanted = (account_id, asset_id, amount)
 
-        def job(work: Work) -> bool:
-            if work.db.execute("SELECT 1 FROM transfers WHERE reference = ?", (reference,)).fetchone():
-                return True
+        def job(work: Work) -> Transfer:
+            if _is_repeated(work, reference, wanted):
+                return Transfer.REPEATED
             if not _move(work, (account_id, asset_id), amount):
-                return False
+                return Transfer.SHORT
             work.db.execute(
                 "INSERT INTO transfers (time_ms, account_id, asset_id, amount, reference, actor) VALUES (?,?,?,?,?,?)",
                 (work.now_ms, account_id, asset_id, amount, reference, actor),
             )
             action = "deposit" if amount > 0 else "withdraw"
-            return _note(work, actor, action, (str(account_id), f"asset {asset_id}: {amount} ({reference})"))
+            _note(work, actor, action, (str(account_id), f"asset {asset_id}: {amount} ({reference})"))
+            return Transfer.MOVED
 
         return await self._writer.do(job)
 
@@ -126,6 +133,16 @@ class RegistryBook(OnFile):
 
     async def _rows(self, text: str, *values: object) -> list[tuple[Any, ...]]:
         return await self._reader.ask(lambda db: db.execute(text, values).fetchall())
+
+
+def _is_repeated(work: Work, reference: str, wanted: tuple[int, int, int]) -> bool:
+    """Whether the wanted (account, asset, amount) was moved under this reference. Raises ReferenceTaken."""
+    found = work.db.execute(FIND_TRANSFER, (reference,)).fetchone()
+    if found is None or found[:3] == wanted:
+        return found is not None
+    account_id, _, amount, asset = found
+    act = f"a deposit of {money_text(amount)}" if amount > 0 else f"a withdrawal of {money_text(-amount)}"
+    raise ReferenceTaken(f"The reference {reference!r} was used for {act} {asset}, account {account_id}.")
 
 
 def _move(work: Work, pocket: tuple[int, int], amount: int) -> bool:

@@ -1,5 +1,6 @@
 """Founds the demo venue on an empty ledger; on a founded one every step finds its work done."""
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from outcry.codec import encode_frame
 from outcry.market.candles import DAY, MINUTE
 from outcry.market.commands import SetInstrument
 from outcry.market.instrument import Instrument
-from outcry.ports import Clock, Journal, Ledger
+from outcry.ports import Clock, Journal, Ledger, ReferenceTaken
 from outcry.roles.admin import demo
 from outcry.rows import KeyRow, SymbolRow
 from outcry.settings import Settings
@@ -55,7 +56,8 @@ class Founding:
         await self._open_accounts()
         for account_id, asset, amount in demo.deposits(crowd=self.settings.simulation_enabled):
             reference = f"founding:{account_id}:{asset}"
-            await self.ledger.transfer(account_id, assets[asset], amount, reference, actor=ACTOR)
+            with contextlib.suppress(ReferenceTaken):  # founded by another version, with another amount
+                await self.ledger.transfer(account_id, assets[asset], amount, reference, actor=ACTOR)
         await self._issue_keys()
         await self._list_symbols(assets)
 

@@ -12,7 +12,7 @@ from outcry.decimals import minor_units, money_text
 from outcry.market.commands import AnyCommand, HaltMarket, OpenMarket, SetInstrument
 from outcry.market.instrument import HALTED, MAX_AMOUNT, Instrument
 from outcry.market.terms import FEE_ACCOUNT, MINOR_UNITS, PPM, WORLD_ACCOUNT
-from outcry.ports import Clock, Journal, Ledger
+from outcry.ports import Clock, Journal, Ledger, ReferenceTaken, Transfer
 from outcry.roles.admin.founding import HMAC, Seal, terms_of
 from outcry.rows import AccountRow, AuditRow, KeyRow
 
@@ -25,17 +25,28 @@ AMOUNT: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,8})?", re.ASCII)
 
 Params = Mapping[str, Any]
 Result = dict[str, Any]
+OnTransfer = Callable[[int, int, int], None]
 
 
 class Refused(Exception):
     """A verb that cannot be carried out; the message names the cause and the remedy."""
 
 
-class Admin:
-    """Carries verbs out on a ledger and a journal. ``symbols`` verbs take effect when the engine reads them."""
+def _no_listener(account_id: int, asset_id: int, amount: int) -> None:
+    """Who an exchange at rest tells of a transfer."""
 
-    def __init__(self, ledger: Ledger, journal: Journal, clock: Clock, seal: Seal) -> None:
+
+class Admin:
+    """Carries verbs out on a ledger and a journal. ``symbols`` verbs take effect when the engine reads them.
+
+    ``on_transfer`` is told of every (account, asset, minor units) that moved.
+    """
+
+    def __init__(
+        self, ledger: Ledger, journal: Journal, clock: Clock, seal: Seal, *, on_transfer: OnTransfer = _no_listener
+    ) -> None:
         self._ledger, self._journal, self._clock, self._seal = ledger, journal, clock, seal
+        self._on_transfer = on_transfer
         self._verbs: dict[str, Callable[[Params], Awaitable[Result]]] = {
             "accounts.list": self._accounts_list,
             "accounts.create": self._accounts_create,
@@ -111,12 +122,15 @@ class Admin:
         if name not in assets:
             raise Refused(f"There is no asset {name}. Known: {', '.join(sorted(assets))}.")
         reference = params.get("reference") or secrets.token_hex(8)
-        moved = self._ledger.transfer(row.account_id, assets[name], sign * amount, reference, actor=params["actor"])
-        if not await moved:
+        pocket = (row.account_id, assets[name])
+        moved = await _moved(self._ledger.transfer(*pocket, sign * amount, reference, actor=params["actor"]))
+        if moved is Transfer.SHORT:
             raise Refused(
                 f"Account {row.account_id} has less than {money_text(amount)} {name} free. "
                 f"See `outcry accounts balances {row.account_id}`; cancel open orders to free what they hold."
             )
+        if moved is Transfer.MOVED:
+            self._on_transfer(*pocket, sign * amount)
         return {
             "account": row.account_id,
             "asset": name,
@@ -217,6 +231,16 @@ class Admin:
     async def _note(self, params: Params, action: str, subject: str) -> None:
         detail = ", ".join(f"{name}={value}" for name, value in sorted(params.items()) if name != "actor")
         await self._ledger.audit(AuditRow(self._clock.now_ms(), params["actor"], action, subject, detail))
+
+
+async def _moved(transfer: Awaitable[Transfer]) -> Transfer:
+    """What came of a transfer, its refusals in the operator's words."""
+    try:
+        return await transfer
+    except ReferenceTaken as taken:
+        raise Refused(f"{taken} Choose another, or leave it out to get a new one.") from None
+    except ValueError as beyond:
+        raise Refused(str(beyond)) from None
 
 
 def _amount(text: str) -> int:
