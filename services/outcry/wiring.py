@@ -92,7 +92,6 @@ class Exchange:
         await asyncio.to_thread(self.store.open)
         await self._keep_partitions()
         vault = await _vault(self.settings, self.store)
-        self._admin = Admin(self.store.ledger, self.store.journal, self.clock, vault.seal)
         self._founding = Founding(
             self.store.ledger, self.store.journal, self.clock, vault.seal, self.settings, self._progress
         )
@@ -136,6 +135,7 @@ class Exchange:
         self.listing = api_listing.Listing(self.venue)
         self.hub = Hub(self.venue)
         users = UserStreams(self.venue)
+        self._admin = Admin(store.ledger, store.journal, clock, vault.seal, on_transfer=users.transferred)
         self.sockets = MarketSockets(self.hub, self.gate, users, telemetry=self.telemetry)
         self.ws_api = WsApi(self.gate, ENDPOINTS, users, telemetry=self.telemetry)
         served: dict[str, Asgi] = {"/ws": self.sockets, "/stream": self.sockets, "/ws-api/v3": self.ws_api}

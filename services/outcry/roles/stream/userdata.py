@@ -107,6 +107,7 @@ class AccountTape:
         now_ms = self._venue.clock.now_ms()
         asset = self._venue.assets.get(asset_id, "")
         self._emit(reports.balance_update(asset, amount, event_ms=now_ms, time_ms=now_ms))
+        self._touched[asset_id] = None
         self._refresh(COALESCE_SECONDS)
 
     def _take(self, execution: Execution | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from outcry.roles.admin.control import ask_running
 from outcry.roles.api.signing import ws_payloads
 from tests.support.inprocess import KEY, SECRET, Client, running
 from tests.support.served import served
@@ -45,6 +46,14 @@ async def log_on(client: ClientConnection) -> None:
     params = {"apiKey": KEY, "timestamp": now()}
     signature = hmac.new(SECRET.encode(), ws_payloads(params)[0], hashlib.sha256).hexdigest()
     assert (await called(client, "session.logon", params | {"signature": signature}))["status"] == 200
+
+
+async def events_so_far(client: ClientConnection) -> AsyncIterator[dict[str, Any]]:
+    while True:
+        try:
+            yield json.loads(await asyncio.wait_for(client.recv(), 0.2))["event"]
+        except TimeoutError:
+            return
 
 
 def limit(number: int, side: str, price: int) -> str:
@@ -120,3 +129,19 @@ async def test_the_depth_procedure_gives_the_book_that_rest_shows(floor: Floor) 
                 held[side].update(event[name])
         shown = {side: {p: q for p, q in held[side].items() if q != "0.00000000"} for side in held}
         assert shown == {side: dict(wanted[side]) for side in ("bids", "asks")}
+
+
+async def test_money_that_comes_or_goes_is_told_once_with_the_new_balance(floor: Floor, tmp_path: Path) -> None:
+    async with floor.connect("/ws-api/v3") as listening:
+        await log_on(listening)
+        await called(listening, "userDataStream.subscribe")
+        deposit = {"account": 1001, "asset": "USD", "amount": "5", "reference": "wire 1", "actor": "tester"}
+        for _ in range(2):  # the second moves nothing
+            await ask_running(tmp_path, "accounts.deposit", deposit)
+        await ask_running(tmp_path, "accounts.withdraw", deposit | {"asset": "BTC", "reference": "wire 2"})
+        await asyncio.sleep(0.3)
+        told = [event async for event in events_so_far(listening)]
+    updates = [(event["a"], event["d"]) for event in told if event["e"] == "balanceUpdate"]
+    assert updates == [("USD", "5.00000000"), ("BTC", "-5.00000000")]
+    free = {each["a"]: each["f"] for event in told if event["e"] == "outboundAccountPosition" for each in event["B"]}
+    assert free == {"USD": "10000005.00000000", "BTC": "95.00000000"}
