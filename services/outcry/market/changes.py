@@ -215,6 +215,11 @@ def _refusal_of_list(market: Market, above: Order, below: Order) -> Refusal | No
         refusal = entry.refusal_of(market, leg)
         if refusal is not None:
             return refusal
+    tally = market.tally(above.account)
+    if tally.open + 2 > market.instrument.max_orders:
+        return entry.TOO_MANY
+    if tally.algo + is_stop(above.kind) + is_stop(below.kind) > market.instrument.max_algo_orders:
+        return entry.TOO_MANY_ALGO
     if above.held < max(need_now(market, above), need_now(market, below)):
         return entry.POOR
     return None

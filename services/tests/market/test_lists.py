@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import msgspec
+
 from outcry.market.commands import PlaceList
 from outcry.market.events import HoldMoved, HoldReleased, ListUpdated, OrderRejected
 from outcry.market.terms import CANCELED, EXPIRED, REJECTED
-from tests.support.ring import LOT, Ring
+from tests.support.ring import LOT, UNITS, Ring
 
 
 def traded_at(price: int) -> Ring:
@@ -35,6 +37,15 @@ def test_both_legs_stand_with_one_hold() -> None:
     assert [event.status for event in of(ring, ListUpdated)] == ["EXEC_STARTED"]
     assert (ring.held(3), ring.held(4)) == (4 * LOT, 0)
     assert ring.pit.touched_lists[3].row(5)[:7] == (3, 5, 1, 7, "l", 3, 4)
+
+
+def test_both_legs_count_against_the_limits_of_open_orders() -> None:
+    for limits in ({"max_orders": 1}, {"max_algo_orders": 1}):
+        ring = Ring(msgspec.structs.replace(UNITS, **limits))
+        ring.shout("sell 1@100")
+        ring.shout("buy 1@100")
+        oco(ring, "sell 4@market stop 110", "sell 4@market stop 90", held=4 * LOT)
+        assert len(of(ring, OrderRejected)) == 2, limits
 
 
 def test_a_buy_holds_what_the_dearer_leg_needs() -> None:

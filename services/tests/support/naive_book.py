@@ -92,7 +92,7 @@ class NaiveBook:
 
     def _placelist(self, command: PlaceList) -> None:
         above, below = Entry(command.above, command.above.held), Entry(command.below, command.below.held)
-        why = self._refusal(above) or self._refusal(below)
+        why = self._refusal(above) or self._refusal(below) or self._refusal_of_both(above, below)
         if not why and above.purse < max(above.need(), below.need()):
             why = "balance"
         if why:
@@ -193,6 +193,12 @@ class NaiveBook:
             if not placed.trail_bps and self.last and entry.wakes(self.last):
                 return "trigger"
         return None
+
+    def _refusal_of_both(self, *legs: Entry) -> str | None:
+        own = [e for e in self.entries if e.account == legs[0].account] + list(legs)
+        if len(own) > self.limits[0]:
+            return "orders"
+        return "algo orders" if sum(e.placed.type in STOP_TYPES for e in own) > self.limits[1] else None
 
     def _accept(self, entry: Entry) -> None:
         self.entries.append(entry)
