@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
+from outcry.market.filters import check_quantity
 from outcry.market.terms import STOP_ON_FAILURE
 from outcry.ports import Ledger
 from outcry.roles.api.cashier import Settle
+from outcry.roles.api.errors import filter_failure
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Replace
 from outcry.roles.api.tickets import Target, Ticket, duplicate_order, named_order, unknown_order
 from outcry.rows import IntakeRow
@@ -28,7 +30,9 @@ class Resolver:
         every = [(t, t.intent) for t in tickets if isinstance(t.intent, CancelOpen)]
         await asyncio.gather(*(self._resolve_open(ticket, intent) for ticket, intent in every))
         await self._add_remaining([t for t in tickets if isinstance(t.intent, Replace) and t.targets])
-        await self._refuse_taken_names([(t, t.intent) for t in tickets if isinstance(t.intent, Amend) and t.targets])
+        amends = [(t, t.intent) for t in tickets if isinstance(t.intent, Amend) and t.targets]
+        await self._refuse_taken_names(amends)
+        await asyncio.gather(*(self._refuse_filtered(ticket, intent) for ticket, intent in amends))
 
     async def _resolve_named(self, named: Sequence[tuple[Ticket, Cancel]]) -> None:
         wanted = [(old.account, old.instrument.symbol_id, old.order_id, old.client_order_id) for _, old in named]
@@ -74,6 +78,14 @@ class Resolver:
         for (ticket, _), row in zip(amends, await self._ledger.targets(wanted), strict=True):
             if row is not None and row.order_id != ticket.targets[0].order_id:
                 self._settle(ticket, duplicate_order())
+
+    async def _refuse_filtered(self, ticket: Ticket, intent: Amend) -> None:
+        """The amended total must satisfy the filters at the order's price, which no amend changes."""
+        (target,) = ticket.targets
+        row = await self._ledger.order(ticket.account, intent.instrument.symbol_id, target.order_id, None)
+        failed = check_quantity(intent.qty, row.price or row.stop_price, intent.instrument) if row else None
+        if failed is not None:
+            self._settle(ticket, filter_failure(failed))
 
 
 def _target(row: IntakeRow) -> Target:

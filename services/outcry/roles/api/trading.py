@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from outcry.decimals import rate_text
-from outcry.market.filters import check_quantity
 from outcry.market.terms import (
     ALLOW_FAILURE,
     CANCEL_ANY,
@@ -17,7 +16,7 @@ from outcry.market.terms import (
 from outcry.ports import Outcome
 from outcry.roles.api.answers import answer_of, canceled, canceled_lists, placed, replaced
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
-from outcry.roles.api.errors import Refusal, filter_failure
+from outcry.roles.api.errors import Refusal
 from outcry.roles.api.idempotency import StoredAnswer, once, refused
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, Replace
 from outcry.roles.api.latecomers import taken
@@ -109,9 +108,6 @@ async def amend_order(call: Call) -> Json:
     params = call.params
     old = cancel_of(call, "orderId", "origClientOrderId")
     qty = size_of(params, "newQty", old.instrument)
-    failed = check_quantity(qty, 0, old.instrument)
-    if failed is not None:
-        raise filter_failure(failed)
     new_id = params.get("newClientOrderId") or new_client_id()
     outcome = await submit(call, Amend(old=old, qty=qty, new_client_id=new_id))
     if outcome.code:

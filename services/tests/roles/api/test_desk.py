@@ -215,9 +215,9 @@ async def test_outcomes_that_are_not_delivered_are_read_from_the_ledger(tmp_path
 
 async def test_an_undelivered_amend_and_replace_are_found_too(tmp_path: Path) -> None:
     async with shop(tmp_path, feed=DeafFeed()) as s:
-        await s.desk.submit(s.place("buy 10@5000", "a"))
-        amended = await s.desk.submit(Amend(old=s.cancel(client_order_id="a"), qty=6, new_client_id="b"))
-        assert [row.qty for row in amended.orders] == [6]
+        await s.desk.submit(s.place("buy 20000@5000", "a"))
+        amended = await s.desk.submit(Amend(old=s.cancel(client_order_id="a"), qty=12_000, new_client_id="b"))
+        assert [row.qty for row in amended.orders] == [12_000]
         replaced = await s.desk.submit(Replace(old=s.cancel(client_order_id="b"), new=s.place("buy 7@5001", "c")))
         assert (replaced.code, replaced.cancel_code) == (0, 0)
         assert ([row.qty for row in replaced.orders], [row.status for row in replaced.canceled]) == ([7], [CANCELED])

@@ -185,6 +185,23 @@ async def test_an_amended_order_keeps_its_place_and_frees_money(tmp_path: Path) 
         assert (await one.cancel(origClientOrderId="new"))[0] == 200
 
 
+async def test_an_amended_order_satisfies_every_filter(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
+        await one.placed("buy 0.5@10", newClientOrderId="cheap")
+        legs = {"aboveType": "LIMIT_MAKER", "abovePrice": "90", "belowType": "STOP_LOSS_LIMIT"}
+        legs |= {"belowPrice": "10", "belowStopPrice": "10", "belowTimeInForce": "GTC", "belowClientOrderId": "leg"}
+        status, body = await one.client.signed(
+            "POST", "/api/v3/orderList/oco", symbol="BTCUSD", side="SELL", quantity="0.5", **legs
+        )
+        assert status == 200, body
+        for name in ("cheap", "leg"):  # worth 4.90 of at least 5
+            small = await one.client.signed("PUT", AMEND, symbol="BTCUSD", origClientOrderId=name, newQty="0.49")
+            assert error(small) == (400, -1013, "Filter failure: NOTIONAL")
+        large = await one.client.signed("PUT", AMEND, symbol="BTCUSD", origClientOrderId="cheap", newQty="99999999")
+        assert error(large) == (400, -1013, "Filter failure: LOT_SIZE")
+        assert (await one.order(origClientOrderId="cheap"))["origQty"] == "0.50000000"
+
+
 async def test_a_stop_waits_hidden_until_its_price_and_then_takes(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, two, _):
         await one.placed("sell 0.1@60000")
