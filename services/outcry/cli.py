@@ -77,8 +77,12 @@ def _verify(given: argparse.Namespace) -> int:
 
 
 def _replay(given: argparse.Namespace) -> int:
-    for line in wiring.replay(_settings(given), given.partition, _progress):
-        print(line)
+    done = wiring.replay(_settings(given), given.partition, _progress)
+    for each in done:
+        print(each.line)
+    different = sum(not each.equal for each in done)
+    if different:
+        return _complain(f"{different} of {len(done)} partitions differ; `outcry verify` says in which rows.", FAILED)
     return OK
 
 
@@ -182,7 +186,9 @@ def _add_checking(verbs: Verbs) -> None:
     )
     verify.add_argument("--json", action="store_true", help="one JSON object for machines")
     verify.set_defaults(run=_verify)
-    replay = _verb(verbs, "replay", "replay the journal from the oldest checkpoint and print the hashes of the result")
+    replay = _verb(
+        verbs, "replay", "replay the journal from the oldest checkpoint; exit status 1 if the ledger differs from it"
+    )
     replay.add_argument("--partition", metavar="N", type=int, help="only this partition")
     replay.set_defaults(run=_replay)
     verbs.add_parser("match", help="run recorded commands through the matching core (outcry match --help)")

@@ -298,15 +298,15 @@ def verify(settings: Settings, progress: Progress) -> engine_verify.Report:
     return _reading(settings, lambda store: engine_verify.verify(store.ledger, store.journal, progress))
 
 
-def replay(settings: Settings, partition: int | None, progress: Progress) -> list[str]:
+def replay(settings: Settings, partition: int | None, progress: Progress) -> list[engine_replay.Replayed]:
     """Replays one partition or all and says where each stands. Raises Refused, Damaged."""
     try:
-        lines = _reading(settings, lambda store: engine_replay.replay(store.ledger, store.journal, partition, progress))
+        done = _reading(settings, lambda store: engine_replay.replay(store.ledger, store.journal, partition, progress))
     except engine_replay.NoStart as missing:
         raise Refused(f"There is nothing to start a replay from: {missing}.") from None
-    if not lines:
+    if not done:
         raise Refused(f"There is no partition {partition}. Leave --partition out to replay them all.")
-    return lines
+    return done
 
 
 def _reading(settings: Settings, use: Callable[[Store], Coroutine[Any, Any, T]]) -> T:

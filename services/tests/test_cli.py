@@ -1,11 +1,14 @@
 """The command line explains itself, and every error names its cause and the remedy."""
 
+import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from outcry import __version__
 from outcry.cli import main
+from tests.support.inprocess import running
 
 
 def test_without_a_verb_it_shows_the_first_steps(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,6 +56,23 @@ def test_a_directory_without_an_exchange_is_named(
     said = capsys.readouterr().err
     assert "There is no exchange in" in said and "outcry up" in said
     assert not (tmp_path / "none").exists()
+
+
+def test_a_replay_that_differs_from_the_ledger_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def found() -> None:
+        async with running(tmp_path):
+            pass
+
+    asyncio.run(found())
+    assert main(["replay", "--data", str(tmp_path)]) == 0
+    assert "differ" not in capsys.readouterr().err
+    with sqlite3.connect(tmp_path / "outcry.db") as ledger:
+        ledger.execute("UPDATE engine_partition SET state_hash = state_hash + 1 WHERE part = 2")
+    ledger.close()
+    assert main(["replay", "--data", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.count("equal to the ledger") == 3 and shown.out.count("DIFFERENT") == 1
+    assert "1 of 4 partitions differ" in shown.err and "outcry verify" in shown.err
 
 
 def test_a_wrong_environment_is_told_before_anything_starts(

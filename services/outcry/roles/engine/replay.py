@@ -1,7 +1,7 @@
 """A partition's log applied again from its oldest usable checkpoint, without writing anything."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from outcry.codec import decode_state
 from outcry.ports import Journal
@@ -16,6 +16,13 @@ Progress = Callable[[str], None]
 
 class NoStart(Exception):
     """No checkpoint is kept from which the kept journal goes on; the message says what is missing."""
+
+
+class Replayed(NamedTuple):
+    """Where a replay came to, with the hashes that anyone can compare, and whether the ledger says the same."""
+
+    line: str
+    equal: bool
 
 
 class ReplayLedger(Protocol):
@@ -74,17 +81,17 @@ async def open_replay(ledger: ReplayLedger, journal: Journal, part: int) -> Repl
     return Replay(genesis(part), end, journal)
 
 
-async def replay(ledger: ReplayLedger, journal: Journal, part: int | None, progress: Progress) -> list[str]:
-    """Replays one partition, or all; returns a line on each, with the hashes that anyone can compare."""
-    lines = []
+async def replay(ledger: ReplayLedger, journal: Journal, part: int | None, progress: Progress) -> list[Replayed]:
+    """Replays one partition, or all."""
+    done = []
     for row in await ledger.partitions():
         if part in (None, row.part):
             running = await open_replay(ledger, journal, row.part)
             reached = running.start.row
             async for batch in running.chunks(progress):
                 reached = standing(batch.advance, running.end.row)
-            lines.append(_line(running, reached))
-    return lines
+            done.append(_compared(running, reached))
+    return done
 
 
 def standing(advance: Advance, like: PartitionRow) -> PartitionRow:
@@ -95,9 +102,11 @@ def standing(advance: Advance, like: PartitionRow) -> PartitionRow:
     )  # fmt: skip
 
 
-def _line(done: Replay, reached: PartitionRow) -> str:
-    verdict = "equal to the ledger" if reached == done.end.row else "DIFFERENT from the ledger"
-    return (
+def _compared(done: Replay, reached: PartitionRow) -> Replayed:
+    equal = reached == done.end.row
+    verdict = "equal to the ledger" if equal else "DIFFERENT from the ledger"
+    line = (
         f"partition {reached.part}: records {done.start.row.next_offset} to {reached.next_offset},"
         f" events {reached.event_seq}, orders {reached.state_hash:016x}, log {reached.log_hash.hex()[:16]}, {verdict}"
     )
+    return Replayed(line, equal)

@@ -69,8 +69,8 @@ async def test_a_running_exchange_can_be_verified_and_replayed(tmp_path: Path) -
     async with engine_room(tmp_path) as room:
         await room.place(room.order("buy 3@1000"), room.order("sell 2@1000", BEN))
         await room.assert_sound()
-        (line,) = await replay(room.store.ledger, room.store.journal, 0, silent)
-        assert line.endswith("equal to the ledger") and line.startswith("partition 0: records 0 to ")
+        ((line, equal),) = await replay(room.store.ledger, room.store.journal, 0, silent)
+        assert equal and line.endswith("equal to the ledger") and line.startswith("partition 0: records 0 to ")
         assert await replay(room.store.ledger, room.store.journal, 5, silent) == []
 
 
