@@ -1,14 +1,15 @@
 """The operator's verbs on a running exchange: each does what it says, refuses in plain words, and is audited."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from outcry.ports import Damaged
+from outcry.ports import Damaged, Journal, OutOfService
 from outcry.roles.admin.control import NotRunning, ask_running, socket_path
 from outcry.roles.admin.masterkey import master_key
-from outcry.roles.admin.verbs import Refused
+from outcry.roles.admin.verbs import Admin, Refused
 from tests.support.inprocess import running
 
 ORDER = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": "50000"}
@@ -78,7 +79,8 @@ async def test_a_halted_market_takes_no_orders_until_it_opens(tmp_path: Path) ->
 async def test_a_new_symbol_trades_at_once(tmp_path: Path) -> None:
     async with running(tmp_path) as (exchange, client):
         await ask(tmp_path, "symbols.create", base="XRP", quote="USD", tick="0.0001", step="0.1")
-        await exchange.listing.refresh()
+        while "XRPUSD" not in exchange.venue.instruments:
+            await exchange.listing.refresh()
         order = ORDER | {"symbol": "XRPUSD", "quantity": "20", "price": "0.5"}
         assert (await client.signed("POST", "/api/v3/order", **order))[0] == 200
 
@@ -104,8 +106,28 @@ async def test_every_change_is_audited(tmp_path: Path) -> None:
         await ask(tmp_path, "accounts.create", name="desk")
         await ask(tmp_path, "accounts.freeze", account=1002)
         rows = (await ask(tmp_path, "audit.list", limit=10))["rows"]
-        by_tester = [row for row in rows if row["actor"] == "tester"]
-        assert len(by_tester) == 3
+        by_tester = [(row["action"], row["subject"]) for row in rows if row["actor"] == "tester"]
+        assert by_tester == [("freeze account", "1002"), ("create account", "3001"), ("ask to halt symbol", "BTCUSD")]
+
+
+SYMBOL = {"base": "XRP", "quote": "USD", "tick": "0.01", "step": "0.1", "symbol": "BTCUSD", "actor": "tester"}
+
+
+@pytest.mark.parametrize("verb", ["symbols.create", "symbols.halt", "symbols.open"])
+async def test_what_the_engine_is_asked_is_audited_before_it_can_happen(tmp_path: Path, verb: str) -> None:
+    class Cut:
+        """A journal that the process dies before reaching."""
+
+        async def append(self, frames: Sequence[tuple[int, bytes]]) -> list[int]:
+            raise OutOfService("cut")
+
+    async with running(tmp_path) as (exchange, _):
+        ledger, journal = exchange.store.ledger, cast(Journal, Cut())
+        with pytest.raises(OutOfService):
+            await Admin(ledger, journal, exchange.clock, lambda secret, key: secret).run(verb, SYMBOL)
+        newest = (await ledger.audit_log(1))[0]
+        assert (newest.actor, newest.subject) == ("tester", "XRPUSD" if verb == "symbols.create" else "BTCUSD")
+        assert newest.action.startswith("ask to ")
 
 
 @pytest.mark.parametrize(

@@ -191,22 +191,20 @@ class Admin:
         )
         if instrument.problems():
             raise Refused(f"These terms do not work: {'; '.join(instrument.problems())}.")
-        await self._journal_it(
-            SetInstrument(command_id=0, symbol_id=instrument.symbol_id, instrument=instrument), partition
-        )
-        await self._note(params, "symbols.create", instrument.symbol)
+        command = SetInstrument(command_id=0, symbol_id=instrument.symbol_id, instrument=instrument)
+        await self._ask_engine(params, "list symbol", instrument, command)
         return _symbol_shown(instrument)
 
     async def _symbols_halt(self, params: Params) -> Result:
         instrument = await self._symbol(params)
-        await self._journal_it(HaltMarket(command_id=0, symbol_id=instrument.symbol_id), instrument.partition)
-        await self._note(params, "symbols.halt", instrument.symbol)
+        command = HaltMarket(command_id=0, symbol_id=instrument.symbol_id)
+        await self._ask_engine(params, "halt symbol", instrument, command)
         return {"symbol": instrument.symbol, "status": "HALT"}
 
     async def _symbols_open(self, params: Params) -> Result:
         instrument = await self._symbol(params)
-        await self._journal_it(OpenMarket(command_id=0, symbol_id=instrument.symbol_id), instrument.partition)
-        await self._note(params, "symbols.open", instrument.symbol)
+        command = OpenMarket(command_id=0, symbol_id=instrument.symbol_id)
+        await self._ask_engine(params, "open symbol", instrument, command)
         return {"symbol": instrument.symbol, "status": "TRADING"}
 
     async def _audit_list(self, params: Params) -> Result:
@@ -225,12 +223,12 @@ class Admin:
             raise Refused(f"There is no symbol {name}. Listed: {', '.join(sorted(listed))}.")
         return listed[name]
 
-    async def _journal_it(self, command: AnyCommand, partition: int) -> None:
-        await self._journal.append([(partition, encode_frame([command]))])
-
-    async def _note(self, params: Params, action: str, subject: str) -> None:
+    async def _ask_engine(self, params: Params, action: str, instrument: Instrument, command: AnyCommand) -> None:
+        """Journals a command for the engine. The audit row is written first: no crash between leaves an act without."""
         detail = ", ".join(f"{name}={value}" for name, value in sorted(params.items()) if name != "actor")
-        await self._ledger.audit(AuditRow(self._clock.now_ms(), params["actor"], action, subject, detail))
+        asked = AuditRow(self._clock.now_ms(), params["actor"], f"ask to {action}", instrument.symbol, detail)
+        await self._ledger.audit(asked)
+        await self._journal.append([(instrument.partition, encode_frame([command]))])
 
 
 async def _moved(transfer: Awaitable[Transfer]) -> Transfer:
