@@ -20,7 +20,7 @@ from outcry.adapters.sqlite import Store
 from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.admin.control import Control, NotRunning, ask_running
-from outcry.roles.admin.demo import DEMO_KEYS, WithoutDemoKeys
+from outcry.roles.admin.demo import WithoutDemoKeys
 from outcry.roles.admin.founding import Founding, start_price, terms_of
 from outcry.roles.admin.masterkey import master_key
 from outcry.roles.admin.verbs import Admin, Params, Refused, Result
@@ -202,8 +202,6 @@ class Exchange:
     @property
     def issued(self) -> Sequence[tuple[str, str, int]]:
         """Keys to tell the operator now: (key, secret, account)."""
-        if self.settings.loopback:
-            return DEMO_KEYS
         return [(key.api_key, key.secret, key.account_id) for key in self._founding.issued]
 
     async def part(self) -> None:

@@ -74,6 +74,14 @@ async def test_documented_keys_do_not_exist_where_others_can_listen(tmp_path: Pa
         assert (await client.signed("GET", "/api/v3/account"))[0] == 200
 
 
+async def test_only_live_documented_keys_are_told(tmp_path: Path) -> None:
+    async with running(tmp_path) as (exchange, _):
+        assert [key for key, _, _ in exchange.issued] == ["outcry-demo-key-1", "outcry-demo-key-2"]
+        await exchange.store.ledger.revoke_key("outcry-demo-key-1", exchange.clock.now_ms(), "tester")
+    async with running(tmp_path) as (exchange, _):
+        assert list(exchange.issued) == [("outcry-demo-key-2", "outcry-demo-secret-2", 1002)]
+
+
 async def test_the_simulated_market_has_a_past_a_book_and_trades(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"simulation_enabled": True, "simulation_orders_per_sec": 400.0}
     async with running(tmp_path, simulation_symbols=("ETHUSD",), **settings) as (exchange, client):

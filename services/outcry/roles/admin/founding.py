@@ -36,7 +36,7 @@ class IssuedKey:
 
 @dataclass
 class Founding:
-    """What founding needs; ``issued`` are the random keys that somebody has to be told."""
+    """What founding needs; ``issued`` are the keys to tell somebody: the documented live ones, or new random ones."""
 
     ledger: Ledger
     journal: Journal
@@ -72,20 +72,22 @@ class Founding:
         stored = await self.ledger.keys()
         documented = {api_key for api_key, _, _ in demo.DEMO_KEYS}
         for api_key, secret, account_id in demo.DEMO_KEYS:
-            own = {key.api_key for key in stored if key.account_id == account_id}
+            own = {key.api_key: key for key in stored if key.account_id == account_id}
             if self.settings.loopback:
+                issued = IssuedKey(api_key, secret, account_id)
                 if api_key not in own:
-                    await self._store_key(IssuedKey(api_key, secret, account_id))
-            elif not own - documented:
-                key = IssuedKey(secrets.token_hex(32), secrets.token_hex(32), account_id)
-                await self._store_key(key)
-                self.issued.append(key)
+                    await self._issue(issued)
+                elif not own[api_key].revoked_ms:
+                    self.issued.append(issued)
+            elif not own.keys() - documented:
+                await self._issue(IssuedKey(secrets.token_hex(32), secrets.token_hex(32), account_id))
 
-    async def _store_key(self, key: IssuedKey) -> None:
+    async def _issue(self, key: IssuedKey) -> None:
         sealed = self.seal(key.secret.encode(), key.api_key)
         now_ms = self.clock.now_ms()
         row = KeyRow(key.api_key, key.account_id, HMAC, sealed, demo.DEMO_SCOPES, "", now_ms, 0, 0)
         await self.ledger.create_key(row, ACTOR)
+        self.issued.append(key)
 
     async def _list_symbols(self, assets: dict[str, int]) -> None:
         listed = {row.symbol_id: row for row in await self.ledger.symbols()}
