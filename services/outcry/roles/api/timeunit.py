@@ -18,6 +18,7 @@ TIME_FIELDS: Final = frozenset(
         "T",
     )
 )
+NEVER: Final = -1  # the time of what has not happened, in any unit
 CANDLE_TIMES: Final = (0, 6)  # columns of a kline
 KLINE_PATHS: Final = ("/api/v3/klines", "/api/v3/uiKlines")
 
@@ -41,7 +42,7 @@ def in_micros(path: str, value: Any) -> Any:
 def _scaled(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            name: each * 1000 if name in TIME_FIELDS and type(each) is int else _scaled(each)
+            name: each * 1000 if name in TIME_FIELDS and type(each) is int and each != NEVER else _scaled(each)
             for name, each in value.items()
         }
     return [_scaled(each) for each in value] if isinstance(value, list | tuple) else value

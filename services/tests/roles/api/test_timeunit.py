@@ -1,0 +1,15 @@
+"""Answers in microseconds: every time is scaled, and nothing else."""
+
+from outcry.roles.api.timeunit import in_micros
+
+
+def test_times_are_scaled_wherever_they_stand() -> None:
+    answer = {"transactTime": 5, "price": "5", "fills": [{"tradeId": 5, "time": 6}]}
+    assert in_micros("/api/v3/order", answer) == {
+        "transactTime": 5_000, "price": "5", "fills": [{"tradeId": 5, "time": 6_000}],
+    }  # fmt: skip
+
+
+def test_what_has_not_happened_stays_minus_one() -> None:
+    waiting = {"workingTime": -1, "trailingTime": -1, "updateTime": 7}
+    assert in_micros("/api/v3/order", waiting) == waiting | {"updateTime": 7_000}
