@@ -103,7 +103,8 @@ class RegistryBook(OnFile):
                 (work.now_ms, account_id, asset_id, amount, reference, actor),
             )
             action = "deposit" if amount > 0 else "withdraw"
-            _note(work, actor, action, (str(account_id), f"asset {asset_id}: {amount} ({reference})"))
+            detail = f"{money_text(abs(amount))} {_asset_name(work, asset_id)} ({reference})"
+            _note(work, actor, action, (str(account_id), detail))
             return Transfer.MOVED
 
         return await self._writer.do(job)
@@ -143,6 +144,11 @@ def _is_repeated(work: Work, reference: str, wanted: tuple[int, int, int]) -> bo
     account_id, _, amount, asset = found
     act = f"a deposit of {money_text(amount)}" if amount > 0 else f"a withdrawal of {money_text(-amount)}"
     raise ReferenceTaken(f"The reference {reference!r} was used for {act} {asset}, account {account_id}.")
+
+
+def _asset_name(work: Work, asset_id: int) -> str:
+    found = work.db.execute("SELECT asset FROM assets WHERE asset_id = ?", (asset_id,)).fetchone()
+    return str(found[0]) if found else f"of asset {asset_id}"
 
 
 def _move(work: Work, pocket: tuple[int, int], amount: int) -> bool:
