@@ -122,11 +122,11 @@ class Exchange:
         )
         self.desk = Desk(
             ledger=store.ledger, journal=store.journal, feed=self.feed, clock=clock, settings=settings, pod=POD,
-            telemetry=self.telemetry, halted=self.engine.halted,
+            telemetry=self.telemetry, halted=self.engine.halted, lags=lambda: self.engine.lags,
         )  # fmt: skip
         self.venue = Venue(
             settings=settings, ledger=store.ledger, feed=self.feed, shared=MemoryShared(), clock=clock,
-            desk=self.desk, telemetry=self.telemetry,
+            desk=self.desk, telemetry=self.telemetry, halted=self.engine.halted,
         )  # fmt: skip
         self.crew = Crew(self.venue.status, self.telemetry)
         self.gate = Gate(self.venue, vault)

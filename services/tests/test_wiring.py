@@ -74,6 +74,17 @@ async def test_documented_keys_do_not_exist_where_others_can_listen(tmp_path: Pa
         assert (await client.signed("GET", "/api/v3/account"))[0] == 200
 
 
+async def test_a_halted_partition_is_seen_and_takes_no_orders(tmp_path: Path) -> None:
+    async with running(tmp_path) as (exchange, client):
+        exchange.engine.halted[0] = "a person must decide"
+        _, listing = await client.get("/api/v3/exchangeInfo")
+        assert [each["symbol"] for each in listing["symbols"] if each["status"] == "BREAK"] == ["BTCUSD", "SOLUSD"]
+        assert (await client.signed("POST", "/api/v3/order", **SELL))[1] == {"code": -2010, "msg": "Market is closed."}
+        assert "halted" in (await client.http.get("/")).text
+        del exchange.engine.halted[0]
+        assert (await client.signed("POST", "/api/v3/order", **SELL))[0] == 200
+
+
 async def test_only_live_documented_keys_are_told(tmp_path: Path) -> None:
     async with running(tmp_path) as (exchange, _):
         assert [key for key, _, _ in exchange.issued] == ["outcry-demo-key-1", "outcry-demo-key-2"]

@@ -13,9 +13,9 @@ from typing import Final
 from outcry.market.commands import AmendOrder, AnyCommand, CancelAll
 from outcry.ports import Clock, Feed, Journal, Ledger, Outcome, OutcomeUnknown, OutOfService
 from outcry.roles.api.cashier import Cashier, cancel_command
-from outcry.roles.api.errors import Refusal, outcome_unknown, overloaded
+from outcry.roles.api.errors import Refusal, market_closed, outcome_unknown, overloaded
 from outcry.roles.api.framing import Parcel, pack
-from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent
+from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, PlacePair
 from outcry.roles.api.latecomers import Latecomers
 from outcry.roles.api.resolver import Resolver
 from outcry.roles.api.tickets import Answer, Key, Request, Ticket, must_wait, new_orders
@@ -23,6 +23,7 @@ from outcry.settings import Settings
 from outcry.telemetry import Telemetry
 
 MAX_BATCH: Final = 512  # tickets of one micro-batch
+MAX_LAG_RECORDS: Final = 5_000  # behind by more, a partition gets no new orders: they would outlive their bounds
 LATE_SECONDS: Final = 0.25  # after this the ledger is asked
 LOOK_UP_SECONDS: Final = 0.05  # between two look-ups
 
@@ -31,12 +32,13 @@ class Desk:
     """One per api process. ``run`` does the work, ``submit`` and ``submit_all`` bring it.
 
     ``pod`` is the address that outcomes come back to; ``halted`` names partitions whose engine has stopped for a
-    person to decide, for which nothing is accepted.
+    person to decide, for which nothing is accepted; ``lags`` tells how many records each partition is behind.
     """
 
     def __init__(
         self, *, ledger: Ledger, journal: Journal, feed: Feed, clock: Clock, settings: Settings, pod: str,
         telemetry: Telemetry | None = None, halted: Mapping[int, str] | None = None,
+        lags: Callable[[], Mapping[int, int]] = dict,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._journal = journal
@@ -45,6 +47,7 @@ class Desk:
         self._pod = pod
         self._telemetry = telemetry or Telemetry()
         self._halted = {} if halted is None else halted
+        self._lags = lags
         self._resolver = Resolver(ledger, self._settle)
         self._cashier = Cashier(ledger, settings.partitions, self._settle)
         self._latecomers = Latecomers(ledger)
@@ -125,8 +128,6 @@ class Desk:
         """Takes places in the window of unacknowledged commands. Raises Refusal -1008."""
         if not self._open or self._draining or self._unacknowledged + len(intents) > self._settings.admit_window:
             raise overloaded()
-        if self._halted and any(intent.instrument.partition in self._halted for intent in intents):
-            raise overloaded()
         self._unacknowledged += len(intents)
 
     async def _linger(self) -> None:
@@ -163,10 +164,11 @@ class Desk:
 
     async def _enter(self, batch: Sequence[Ticket]) -> list[Ticket]:
         """Resolves and holds; returns the tickets that have a command for the journal."""
-        now_us = self._clock.now_us()
+        now_us, lags = self._clock.now_us(), self._lags()
         for ticket in batch:
-            if 0 < ticket.intent.deadline_us < now_us:
-                self._settle(ticket, Refusal(-1021, "Timestamp for this request is outside of the recvWindow."))
+            refusal = self._refusal(ticket.intent, now_us, lags)
+            if refusal is not None:
+                self._settle(ticket, refusal)
         await self._attempt(self._resolver.resolve, batch)
         placing = [ticket for ticket in batch if not ticket.settled and new_orders(ticket.intent)]
         await self._attempt(self._cashier.hold, placing)
@@ -174,6 +176,17 @@ class Desk:
         for ticket in live:
             ticket.command = ticket.command or _command_about_targets(ticket)
         return live
+
+    def _refusal(self, intent: Intent, now_us: int, lags: Mapping[int, int]) -> Refusal | None:
+        """Why nothing of the intent may be written. A cancel is never closed out: its order stands, so it is asked again."""
+        part = intent.instrument.partition
+        if 0 < intent.deadline_us < now_us:
+            return Refusal(-1021, "Timestamp for this request is outside of the recvWindow.")
+        if part in self._halted:
+            return market_closed() if isinstance(intent, Place | PlacePair) else overloaded()
+        if new_orders(intent) and lags.get(part, 0) > MAX_LAG_RECORDS:
+            return overloaded()
+        return None
 
     async def _attempt(self, step: Callable[[Sequence[Ticket]], Awaitable[None]], tickets: Sequence[Ticket]) -> None:
         """One step at the ledger; trouble there is the answer of all that needed it."""

@@ -55,6 +55,10 @@ def bad_symbol() -> Refusal:
     return Refusal(-1121, "Invalid symbol.")
 
 
+def market_closed() -> Refusal:
+    return Refusal(-2010, "Market is closed.")
+
+
 def overloaded(retry_after_seconds: int = 1) -> Refusal:
     return Refusal(
         -1008,

@@ -32,7 +32,7 @@ async def exchange_info(call: Call) -> Json:
         "serverTime": call.venue.clock.now_ms(),
         "rateLimits": announced(call.venue.settings.limits),
         "exchangeFilters": [],
-        "symbols": [symbol_json(instrument, shows_sets=shows_sets) for instrument in instruments],
+        "symbols": [symbol_json(each, status_of(each, call.venue), shows_sets=shows_sets) for each in instruments],
     }
 
 
@@ -48,11 +48,11 @@ async def no_reference_price(call: Call) -> Json:
     raise Refusal(-2043, "This symbol doesn't have a reference price.")
 
 
-def symbol_json(instrument: Instrument, *, shows_sets: bool = True) -> Json:
+def symbol_json(instrument: Instrument, status: str, *, shows_sets: bool = True) -> Json:
     """One symbol with every field that clients read (wire-api: ``filters[0]`` is PRICE_FILTER)."""
     return {
         "symbol": instrument.symbol,
-        "status": status_of(instrument),
+        "status": status,
         "baseAsset": instrument.base,
         "baseAssetPrecision": 8,
         "quoteAsset": instrument.quote,

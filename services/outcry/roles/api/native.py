@@ -24,7 +24,7 @@ async def symbols(call: Call) -> Json:
     """GET /v1/symbols: every symbol with its terms, partition and last price."""
 
     async def read(instrument: Instrument, from_id: int, limit: int) -> tuple[list[Json], int | None]:
-        return [symbol_json(instrument, await _price(call, instrument))], None
+        return [symbol_json(instrument, status_of(instrument, call.venue), await _price(call, instrument))], None
 
     return await page_of(call, "/v1/symbols", _asked(call), read)
 
@@ -103,11 +103,11 @@ async def portfolio(call: Call) -> Json:
     }
 
 
-def symbol_json(instrument: Instrument, last_price: int) -> Json:
+def symbol_json(instrument: Instrument, status: str, last_price: int) -> Json:
     """A symbol and its terms in units of its assets."""
     return {
         "symbol": instrument.symbol,
-        "status": status_of(instrument),
+        "status": status,
         "base": instrument.base,
         "quote": instrument.quote,
         "partition": instrument.partition,

@@ -34,7 +34,7 @@ from outcry.market.terms import (
     TAKE_PROFIT_LIMIT,
 )
 from outcry.roles.api.endpoint import Call, Param
-from outcry.roles.api.errors import Refusal, filter_failure, missing, too_precise, unwanted
+from outcry.roles.api.errors import Refusal, filter_failure, market_closed, missing, too_precise, unwanted
 from outcry.roles.api.intents import MAX_WINDOW_MS, MIN_WINDOW_MS, Place
 from outcry.roles.api.tickets import insufficient_balance
 from outcry.rows import AccountRow
@@ -142,7 +142,7 @@ def place_of(params: Params, caller: Caller, shown: Names | None = None) -> Plac
         raise filter_failure(failed)
     need = need_of(order, instrument, last_price)
     if need is None:
-        raise Refusal(-2010, "Market is closed.")
+        raise market_closed()
     if max(need, order.quote_qty) >= MAX_AMOUNT:  # a sale for more than there is of any money has no buyer either
         raise insufficient_balance()
     return Place(

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from outcry import __version__
 from outcry.decimals import price_text
-from outcry.market.instrument import TRADING
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.api.endpoint import Call, Endpoint
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.health import worst
 from outcry.roles.api.params import Recipe
+from outcry.roles.api.selection import TRADING_STATUS, status_of
 from outcry.roles.api.venue import Venue
 
 REFRESH_SECONDS: Final = 5
@@ -76,7 +76,7 @@ def _markets(venue: Venue, tickers: Mapping[str, Mapping[str, Any]]) -> str:
                 f"{ticker['priceChangePercent']} %" if "priceChangePercent" in ticker else "",
                 _trimmed(str(ticker.get("volume", ""))),
                 str(ticker.get("count", "")),
-                "trading" if instrument.status == TRADING else "halted",
+                "trading" if status_of(instrument, venue) == TRADING_STATUS else "halted",
                 str(instrument.partition),
             ]
         )

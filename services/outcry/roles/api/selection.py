@@ -7,10 +7,12 @@ from outcry.market.instrument import HALTED, Instrument
 from outcry.roles.api.endpoint import Call, Param
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.orderform import one_of
+from outcry.roles.api.venue import Venue
 
 TRADING_STATUS: Final = "TRADING"
 HALT_STATUS: Final = "HALT"
-SYMBOL_STATUSES: Final = (TRADING_STATUS, HALT_STATUS, "BREAK")
+BREAK_STATUS: Final = "BREAK"
+SYMBOL_STATUSES: Final = (TRADING_STATUS, HALT_STATUS, BREAK_STATUS)
 DEFAULT_LIMIT: Final = 500  # rows of an answer
 MAX_LIMIT: Final = 1_000
 MAX_TICKERS: Final = 100  # symbols of one /ticker or /ticker/tradingDay request
@@ -25,8 +27,10 @@ FROM_ID: Final = Param(name="fromId", kind="int")
 SYMBOL_STATUS: Final = Param(name="symbolStatus", kind="enum", values=SYMBOL_STATUSES)
 
 
-def status_of(instrument: Instrument) -> str:
-    """The trading status as Binance names it."""
+def status_of(instrument: Instrument, venue: Venue) -> str:
+    """The trading status as Binance names it; BREAK where the whole partition is halted."""
+    if instrument.partition in venue.halted:
+        return BREAK_STATUS
     return HALT_STATUS if instrument.status == HALTED else TRADING_STATUS
 
 
@@ -34,7 +38,7 @@ def the_symbol(call: Call) -> Instrument:
     """The symbol of a request about one. Raises Refusal -1220."""
     instrument: Instrument = call.params["symbol"]
     wanted = call.params.get("symbolStatus")
-    if wanted is not None and wanted != status_of(instrument):
+    if wanted is not None and wanted != status_of(instrument, call.venue):
         raise Refusal(-1220, "The symbol's status does not match the requested symbolStatus.")
     return instrument
 
@@ -45,7 +49,7 @@ def chosen(call: Call) -> list[Instrument]:
         return [the_symbol(call)]
     wanted = call.params.get("symbolStatus")
     instruments = call.params.get("symbols") or call.venue.instruments.values()
-    return [each for each in instruments if wanted is None or status_of(each) == wanted]
+    return [each for each in instruments if wanted is None or status_of(each, call.venue) == wanted]
 
 
 def chosen_few(call: Call) -> list[Instrument]:

@@ -1,6 +1,6 @@
 """What every endpoint sees of the exchange: instruments, ledger, feed, clock, order desk."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ class Venue:
     instruments_by_id: dict[int, Instrument] = field(default_factory=dict)
     assets: dict[int, str] = field(default_factory=dict)  # names by id
     last_prices: dict[int, int] = field(default_factory=dict)  # ticks by symbol id; 0 or absent: none yet
+    halted: Mapping[int, str] = field(default_factory=dict)  # partitions that wait for a person, and why
     telemetry: Telemetry = field(default_factory=Telemetry)
     status: dict[str, Any] = field(default_factory=dict)  # component -> {"status","detail"} for health
 

@@ -17,7 +17,7 @@ from outcry.market.instrument import Instrument
 from outcry.market.terms import BUY, CANCELED, EXPIRED, FILLED, LIMIT, NEW, PENDING_NEW, SELL
 from outcry.ports import Journal, Outcome, OutcomeUnknown, OutOfService, Publication
 from outcry.roles.admin.founding import Founding, terms_of
-from outcry.roles.api.desk import Desk
+from outcry.roles.api.desk import MAX_LAG_RECORDS, Desk
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Place, Replace
 from outcry.roles.engine.engine import Engine
@@ -61,6 +61,7 @@ class Shop:
         self.store = Store(folder / "outcry.db", clock=self.clock)
         self.feed = feed
         self.tasks: list[asyncio.Task[None]] = []
+        self.lags: dict[int, int] = {}
 
     async def open(self, *, engine: bool) -> None:
         await asyncio.to_thread(self.store.open)
@@ -77,7 +78,7 @@ class Shop:
             await self.stop_engine()
         self.desk = Desk(
             ledger=ledger, journal=self.wire, feed=self.feed, clock=self.clock, settings=self.settings, pod="test",
-            halted=self.engine.halted,
+            halted=self.engine.halted, lags=lambda: self.lags,
         )  # fmt: skip
         self.tasks.append(asyncio.create_task(self.desk.run()))
 
@@ -263,9 +264,28 @@ async def test_a_request_past_its_window_is_not_begun(tmp_path: Path) -> None:
 
 async def test_a_halted_partition_takes_nothing(tmp_path: Path) -> None:
     async with shop(tmp_path) as s:
+        await s.desk.submit(s.place("buy 10@5000", "a"))
+        held = await s.held()
         s.engine.halted[s.instrument.partition] = "a person must decide"
-        assert (await refusal(s.desk.submit(s.place("buy 10@5000", "a")))).code == -1008
+        refused = await refusal(s.desk.submit(s.place("buy 10@5000", "b")))
+        assert (refused.status, refused.code, refused.text) == (400, -2010, "Market is closed.")
+        assert (await refusal(s.desk.submit(s.cancel(client_order_id="a")))).code == -1008
+        assert await s.held() == held
         del s.engine.halted[s.instrument.partition]
+
+
+async def test_a_partition_far_behind_takes_no_new_orders(tmp_path: Path) -> None:
+    async with shop(tmp_path) as s:
+        await s.desk.submit(s.place("buy 10@5000", "a"))
+        held = await s.held()
+        s.lags = {s.instrument.partition: MAX_LAG_RECORDS + 1}
+        replace = Replace(old=s.cancel(client_order_id="a"), new=s.place("buy 1@5000", "c"))
+        for intent in (s.place("buy 10@5000", "b"), replace):
+            assert (await refusal(s.desk.submit(intent))).code == -1008
+        assert await s.held() == held
+        assert [row.status for row in (await s.desk.submit(s.cancel(client_order_id="a"))).canceled] == [CANCELED]
+        s.lags = {s.instrument.partition: MAX_LAG_RECORDS, s.instrument.partition + 1: MAX_LAG_RECORDS + 1}
+        assert (await s.desk.submit(s.place("buy 10@5000", "b"))).orders[0].status == NEW
 
 
 async def test_money_that_a_cancel_freed_is_there_before_the_keeper_folds_it(tmp_path: Path) -> None:

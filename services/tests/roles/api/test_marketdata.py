@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from outcry.market.candles import DAY, HOUR, MINUTE
@@ -258,6 +259,16 @@ async def test_a_wanted_status_chooses_symbols(reads: Reads) -> None:
     assert (await reads.refused("/api/v3/ticker/price", symbolStatus="OPEN"))[0] == -1122
     listing = (await reads.get("/api/v3/exchangeInfo", symbolStatus="HALT"))["symbols"]
     assert [(each["symbol"], each["status"]) for each in listing] == [("ETHUSD", "HALT")]
+
+
+async def test_symbols_of_a_halted_partition_are_in_a_break(reads: Reads) -> None:
+    reads.front.venue.use([listed(1, "BTCUSD"), msgspec.structs.replace(listed(2, "ETHUSD"), partition=3)])
+    reads.front.venue.halted = {3: "a person must decide"}
+    listing = (await reads.get("/api/v3/exchangeInfo"))["symbols"]
+    assert [(each["symbol"], each["status"]) for each in listing] == [("BTCUSD", "TRADING"), ("ETHUSD", "BREAK")]
+    assert [row["symbol"] for row in await reads.get("/api/v3/ticker/price", symbolStatus="BREAK")] == ["ETHUSD"]
+    native = (await reads.get("/v1/symbols"))["data"]
+    assert [each["status"] for each in native] == ["TRADING", "BREAK"]
 
 
 SYMBOL_FIELDS = {
