@@ -178,7 +178,7 @@ class Desk:
         return live
 
     def _refusal(self, intent: Intent, now_us: int, lags: Mapping[int, int]) -> Refusal | None:
-        """Why nothing of the intent may be written. A cancel is never closed out: its order stands, so it is asked again."""
+        """Why nothing of the intent may be written. Never a definite no to a cancel: its order still stands."""
         part = intent.instrument.partition
         if 0 < intent.deadline_us < now_us:
             return Refusal(-1021, "Timestamp for this request is outside of the recvWindow.")
