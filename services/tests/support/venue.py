@@ -56,6 +56,13 @@ def start_exchange(folder: Path, *, simulation: bool = False, python: Path | Non
 
     ``python`` is another environment's interpreter, which then brings its own build of the exchange.
     """
+    exchange = launch_exchange(folder, simulation=simulation, python=python, **settings)
+    await_ready(exchange)
+    return exchange
+
+
+def launch_exchange(folder: Path, *, simulation: bool = False, python: Path | None = None, **settings: str) -> Exchange:
+    """As ``start_exchange``, without waiting for anything."""
     port = free_port()
     own_code = {} if python else {"PYTHONPATH": str(SERVICES)}
     environment = {
@@ -69,9 +76,7 @@ def start_exchange(folder: Path, *, simulation: bool = False, python: Path | Non
     with (folder / "exchange.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     atexit.register(process.kill)  # a test that fails half-way leaves nothing running
-    exchange = Exchange(f"http://127.0.0.1:{port}", folder, process)
-    await_ready(exchange)
-    return exchange
+    return Exchange(f"http://127.0.0.1:{port}", folder, process)
 
 
 def is_ready(exchange: Exchange) -> bool:

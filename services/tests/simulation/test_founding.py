@@ -1,0 +1,92 @@
+"""SIGKILL during the very first start: the next start finishes what was begun, and nothing is there twice."""
+
+import asyncio
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from outcry.cli import main
+from tests.support.signed import SignedClient
+from tests.support.venue import Exchange, launch_exchange, start_exchange
+
+PATIENCE_SECONDS = 30
+MOMENTS = {
+    "its file is new": "SELECT count(*) FROM sqlite_schema",
+    "it deposits": "SELECT count(*) > 3 FROM transfers",
+    "it issues keys": "SELECT count(*) FROM api_keys",
+    "it writes history": "SELECT count(DISTINCT symbol_id) > 1 FROM candles",
+    "its symbols are asked for": "SELECT count(*) FROM journal",
+}
+QUIET = {"SIMULATION_ORDERS_PER_SEC": "0.01"}
+
+
+def kill_when(exchange: Exchange, sign: str) -> None:
+    """Kills as soon as the query about the young ledger finds something."""
+    path = exchange.folder / "outcry.db"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (path.exists() and asked(path, sign)):
+        assert exchange.process.poll() is None and time.monotonic() < deadline, exchange.log()
+        time.sleep(0.0005)
+    exchange.kill()
+
+
+def asked(path: Path, question: str) -> int:
+    """The one number that the ledger answers; 0 while it cannot."""
+    try:
+        ledger = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        try:
+            return int(ledger.execute(question).fetchone()[0])
+        finally:
+            ledger.close()
+    except sqlite3.OperationalError:
+        return 0
+
+
+async def seen(exchange: Exchange) -> dict[str, Any]:
+    """What a client finds of the founded venue."""
+    found: dict[str, Any] = {}
+    async with aiohttp.ClientSession() as session:
+        for number in (1, 2):
+            key = (f"outcry-demo-key-{number}", f"outcry-demo-secret-{number}")
+            _, account = await SignedClient(session, exchange.url, *key).ask("GET", "/api/v3/account", {})
+            found[key[0]] = account["balances"]
+        async with session.get(f"{exchange.url}/api/v3/exchangeInfo") as answer:
+            found["symbols"] = [each["symbol"] for each in (await answer.json())["symbols"]]
+        for symbol in found["symbols"]:
+            query = {"symbol": symbol, "interval": "1d", "limit": "1000"}
+            async with session.get(f"{exchange.url}/api/v3/klines", params=query) as answer:
+                found[symbol] = len(await answer.json())
+    return found
+
+
+@pytest.fixture(scope="module")
+def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of an exchange that was founded in one go."""
+    folder = tmp_path_factory.mktemp("unharmed")
+    start_exchange(folder, simulation=True, **QUIET).stop()
+    return folder
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_an_exchange_killed_while_it_is_founded_is_founded_by_the_next_start(
+    tmp_path: Path, unharmed: Path, moment: str
+) -> None:
+    killed = launch_exchange(tmp_path, simulation=True, **QUIET)
+    kill_when(killed, MOMENTS[moment])
+    assert "Ready on" not in killed.log()
+    whole = start_exchange(unharmed, simulation=True, **QUIET)
+    mended = start_exchange(tmp_path, simulation=True, **QUIET)
+    try:
+        assert await seen(mended) == await seen(whole)
+    finally:
+        whole.kill()
+        mended.kill()
+    for table in ("accounts", "assets", "api_keys", "transfers", "symbol_state"):
+        count = f"SELECT count(*) FROM {table}"
+        assert asked(tmp_path / "outcry.db", count) == asked(unharmed / "outcry.db", count), table
+    assert await asyncio.to_thread(main, ["verify", "--data", str(tmp_path)]) == 0
