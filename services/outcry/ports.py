@@ -286,6 +286,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cancel_text: str = ""
     lists: tuple[ListRow, ...] = ()
     amended_from: str = ""
+    prevented_id: int = 0  # the last match of a new order that self-trade prevention stopped
 
 
 class MarketUpdate(msgspec.Struct, frozen=True, kw_only=True):

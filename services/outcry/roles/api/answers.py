@@ -28,10 +28,15 @@ def default_shape(order_type: int) -> str:
 
 def report(row: OrderRow, instrument: Instrument, outcome: Outcome, shape: str) -> Json:
     """One new order as ACK, RESULT or FULL."""
+    if shape not in ("FULL", "RESULT"):
+        return ack_json(row, instrument, outcome.time_ms)
     if shape == "FULL":
-        return full_json(row, instrument, outcome.time_ms, outcome.fills)
-    render = result_json if shape == "RESULT" else ack_json
-    return render(row, instrument, outcome.time_ms)
+        answer = full_json(row, instrument, outcome.time_ms, outcome.fills)
+    else:
+        answer = result_json(row, instrument, outcome.time_ms)
+    if row.prevented and outcome.prevented_id:
+        answer["preventedMatchId"] = outcome.prevented_id
+    return answer
 
 
 def canceled(outcome: Outcome, instrument: Instrument, cancel_id: str) -> Json:

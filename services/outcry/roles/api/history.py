@@ -27,7 +27,12 @@ async def order_status(call: Call) -> Json:
     row = await call.venue.ledger.order(call.account_id, instrument.symbol_id, order_id, wanted)
     if row is None or (client_id is not None and row.client_order_id != client_id):
         raise Refusal(-2013, "Order does not exist.")
-    return order_json(row, instrument)
+    answer = order_json(row, instrument)
+    if row.prevented:
+        ledger = call.venue.ledger
+        met = await ledger.prevented(row.account_id, row.symbol_id, order_id=row.order_id, limit=MAX_LIMIT)
+        answer |= {"preventedMatchId": each.prevented_id for each in met[-1:]}
+    return answer
 
 
 async def open_orders(call: Call) -> list[Json]:

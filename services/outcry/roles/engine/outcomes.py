@@ -71,7 +71,7 @@ def answered(
 ) -> Outcome:
     """The answer to a command that the market took, whether it refused it or not."""
     new_ids = new_orders(command)
-    code, text, cancel_code, cancel_text, amended_from = 0, "", 0, "", ""
+    code, text, cancel_code, cancel_text, amended_from, prevented_id = 0, "", 0, "", "", 0
     fills = []
     for event in events:
         kind = type(event)
@@ -86,6 +86,8 @@ def answered(
                 code, text = event.code, event.text
         elif kind is OrderAmended:
             amended_from = event.old_client_id  # type: ignore[union-attr]
+        elif kind is MatchPrevented and event.taker_id in new_ids:  # type: ignore[union-attr]
+            prevented_id = event.prevented_id  # type: ignore[union-attr]
     return Outcome(
         command_id=command.command_id,
         symbol_id=command.symbol_id,
@@ -101,6 +103,7 @@ def answered(
         cancel_text=cancel_text,
         lists=_lists(events, rows),
         amended_from=amended_from,
+        prevented_id=prevented_id,
     )
 
 

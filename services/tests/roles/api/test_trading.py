@@ -226,6 +226,21 @@ async def test_orders_of_one_account_can_be_kept_from_trading_with_each_other(tm
         assert (await one.balance("USD"))[1] == "0.00000000"
 
 
+async def test_an_order_names_the_match_that_was_prevented(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
+        makers = [(await one.placed(f"sell 0.1@{price}"))["orderId"] for price in (60000, 60001)]
+        taker = await one.placed("buy 0.3@60001", selfTradePreventionMode="EXPIRE_MAKER")
+        assert (taker["status"], "preventedMatchId" in taker) == ("NEW", False)
+        found = [await one.order(orderId=maker) for maker in makers]
+        assert [(row["status"], row["preventedMatchId"]) for row in found] == [
+            ("EXPIRED_IN_MATCH", 1), ("EXPIRED_IN_MATCH", 2),
+        ]  # fmt: skip
+        expired = await one.placed("sell 0.1@60000", selfTradePreventionMode="EXPIRE_TAKER")
+        assert (expired["status"], expired["preventedMatchId"]) == ("EXPIRED_IN_MATCH", 3)
+        assert (await one.order(orderId=expired["orderId"]))["preventedMatchId"] == 3
+        assert "preventedMatchId" not in await one.order(orderId=taker["orderId"])
+
+
 async def test_an_iceberg_shows_only_its_peak(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, _, _):
         body = await one.placed("sell 1@60000", icebergQty="0.2")
