@@ -21,7 +21,7 @@ MOMENTS = {
     "it writes history": "SELECT count(DISTINCT symbol_id) > 1 FROM candles",
     "its symbols are asked for": "SELECT count(*) FROM journal",
 }
-QUIET = {"SIMULATION_ORDERS_PER_SEC": "0.01"}
+QUIET = "0.01"  # orders per second of the crowd
 
 
 def kill_when(exchange: Exchange, sign: str) -> None:
@@ -67,7 +67,7 @@ async def seen(exchange: Exchange) -> dict[str, Any]:
 def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data directory of an exchange that was founded in one go."""
     folder = tmp_path_factory.mktemp("unharmed")
-    start_exchange(folder, simulation=True, **QUIET).stop()
+    start_exchange(folder, simulation=True, SIMULATION_ORDERS_PER_SEC=QUIET).stop()
     return folder
 
 
@@ -76,11 +76,11 @@ def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_an_exchange_killed_while_it_is_founded_is_founded_by_the_next_start(
     tmp_path: Path, unharmed: Path, moment: str
 ) -> None:
-    killed = launch_exchange(tmp_path, simulation=True, **QUIET)
+    killed = launch_exchange(tmp_path, simulation=True, SIMULATION_ORDERS_PER_SEC=QUIET)
     kill_when(killed, MOMENTS[moment])
     assert "Ready on" not in killed.log()
-    whole = start_exchange(unharmed, simulation=True, **QUIET)
-    mended = start_exchange(tmp_path, simulation=True, **QUIET)
+    whole = start_exchange(unharmed, simulation=True, SIMULATION_ORDERS_PER_SEC=QUIET)
+    mended = start_exchange(tmp_path, simulation=True, SIMULATION_ORDERS_PER_SEC=QUIET)
     try:
         assert await seen(mended) == await seen(whole)
     finally:
