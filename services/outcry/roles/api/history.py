@@ -31,7 +31,8 @@ async def order_status(call: Call) -> Json:
     if row.prevented:
         ledger = call.venue.ledger
         met = await ledger.prevented(row.account_id, row.symbol_id, order_id=row.order_id, limit=MAX_LIMIT)
-        answer |= {"preventedMatchId": each.prevented_id for each in met[-1:]}
+        if met:
+            answer["preventedMatchId"] = met[-1].prevented_id
     return answer
 
 
