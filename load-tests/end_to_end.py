@@ -17,7 +17,7 @@ from wire import Connection, Signer
 KEYS = [("outcry-demo-key-1", "outcry-demo-secret-1"), ("outcry-demo-key-2", "outcry-demo-secret-2")]
 REST_CONNECTIONS = 48
 SOCKETS, IN_FLIGHT = 4, 64
-BATCH_CONNECTIONS, BATCH = 16, 50
+BATCH_CONNECTIONS, BATCH = 24, 50
 MAX_SECONDS = 120
 STRETCH = 20  # orders before a worker changes sides
 SYMBOLS = {"BTCUSD": (20_000, 0.01), "ETHUSD": (2_000, 0.1), "SOLUSD": (100, 1.0), "ADAUSD": (1, 100.0)}
