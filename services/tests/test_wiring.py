@@ -109,6 +109,17 @@ async def test_the_simulated_market_has_a_past_a_book_and_trades(tmp_path: Path)
         assert exchange.telemetry.figures()["trades_per_sec"] > 0
 
 
+async def test_a_market_with_a_past_takes_market_orders_before_its_first_trade(tmp_path: Path) -> None:
+    async with running(tmp_path, simulation_enabled=True, simulation_orders_per_sec=0.01) as (exchange, client):
+        rows = await exchange.store.ledger.symbols()
+        untraded = next(row for row in rows if row.last_price == 0)
+        symbol = exchange.venue.instruments_by_id[untraded.symbol_id].symbol
+        status, answer = await client.signed(
+            "POST", "/api/v3/order", symbol=symbol, side="BUY", type="MARKET", quantity="100"
+        )
+        assert status == 200, answer
+
+
 async def test_a_simulated_market_goes_on_at_the_price_where_it_stopped(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"simulation_enabled": True, "simulation_symbols": ("BTCUSD",)}
     async with running(tmp_path, **settings, simulation_orders_per_sec=400.0) as (_, client):

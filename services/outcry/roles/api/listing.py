@@ -11,6 +11,7 @@ from outcry.market.instrument import Instrument
 from outcry.ports import MarketUpdate, OutcomeUnknown, OutOfService
 from outcry.roles.api.venue import Venue
 
+MINUTE_MS: Final = 60_000
 REFRESH_SECONDS: Final = 5.0  # between two looks where nothing was announced
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ class Listing:
         venue, rows = self._venue, await self._venue.ledger.symbols()
         venue.use([msgspec.msgpack.decode(row.instrument, type=Instrument) for row in rows])
         for row in rows:
-            venue.last_prices.setdefault(row.symbol_id, row.last_price)
+            if not venue.last_prices.get(row.symbol_id):
+                venue.last_prices[row.symbol_id] = row.last_price or await self._reference_price(row.symbol_id)
         venue.assets = {asset.asset_id: asset.asset for asset in await venue.ledger.assets()}
 
     async def run(self) -> None:
@@ -45,6 +47,11 @@ class Listing:
                 await self.refresh()
             except (OutOfService, OutcomeUnknown) as trouble:
                 log.warning("The symbols could not be read: %s", trouble)
+
+    async def _reference_price(self, symbol_id: int) -> int:
+        """Before the first trade: where the back-filled history ends, ticks; 0 without a history."""
+        candles = await self._venue.ledger.candles(symbol_id, MINUTE_MS, limit=1)
+        return candles[-1].close if candles else 0
 
     def _note(self, update: MarketUpdate) -> None:
         venue = self._venue
