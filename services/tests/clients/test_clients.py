@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,20 @@ pytestmark = pytest.mark.client
 @pytest.fixture(scope="module")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with running_exchange(tmp_path_factory.mktemp("clients"), simulation=True) as venue:
+        for symbol in ("BTCUSD", "ETHUSD"):
+            await_trades(venue, symbol)
         yield venue
+
+
+def await_trades(venue: Exchange, symbol: str) -> None:
+    """Bots expect a market that trades: a new one gets a minute to begin."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{venue.url}/api/v3/trades?symbol={symbol}", timeout=5) as answer:
+            if json.load(answer):
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"{symbol} did not trade:\n{venue.log()[-2000:]}")
 
 
 def python_of(client: str) -> Path:
