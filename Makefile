@@ -3,11 +3,12 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
+COMPONENTS := $(BIN)/python infra/local/components.py
 CLIENTS := ccxt python-binance freqtrade
 DATA ?= data
 PORT ?= 8080
 
-.PHONY: help setup setup-test clients builds up demo verify test test-long bench compile lint format lock clean
+.PHONY: help setup setup-test clients builds components up demo verify test test-long bench compile lint format lock clean
 
 help:  ## Show what can be asked for
 	@echo "Outcry, an exchange you run yourself. First: make up"
@@ -26,17 +27,20 @@ clients: setup-test
 builds: setup-test compile
 	@sh infra/local/pythons.sh "$(CURDIR)/.venv-pythons"
 
+components: setup-test
+	@$(COMPONENTS) install || [ "$$CI" != true ]
+
 up: setup  ## Start the exchange: one process, one SQLite file, demo accounts, a simulated market, a page to look at
 	@$(BIN)/outcry up --data "$(DATA)" --port $(PORT)
 
 verify: setup  ## Prove the invariants on the data directory, running or stopped
 	@$(BIN)/outcry verify --data "$(DATA)"
 
-test: setup-test clients builds  ## Pass the tests in their short forms (under 10 minutes on 2 cores)
-	@$(BIN)/pytest -m "not long" -n 2 --dist worksteal
+test: setup-test clients builds components  ## Pass the tests in their short forms (under 10 minutes on 2 cores)
+	@$(COMPONENTS) run $(BIN)/pytest -m "not long" -n 2 --dist worksteal
 
-test-long: setup-test clients builds  ## Pass the tests in their full sizes (hours)
-	@OUTCRY_TEST_LONG=1 $(BIN)/pytest --timeout 7200
+test-long: setup-test clients builds components  ## Pass the tests in their full sizes (hours)
+	@OUTCRY_TEST_LONG=1 $(COMPONENTS) run $(BIN)/pytest --timeout 7200
 
 bench: setup-test compile  ## Measure the core, the whole order path and memory; prints one report
 	@sh infra/local/venv.sh "$(CURDIR)/.venv-bench" bench

@@ -1,0 +1,359 @@
+"""Starts the real components of a cluster on this machine: Apache Kafka (KRaft), PostgreSQL, Redis.
+
+    components.py install                 install what is missing (apt-get as root; Kafka's own jars with Maven)
+    components.py start DIR [NAME ...]    start them under DIR and print where they listen, as shell assignments
+    components.py stop DIR [NAME ...]     stop them; what they stored stays in DIR
+    components.py kill DIR NAME ...       SIGKILL; start again on the same DIR
+    components.py run COMMAND ...         start all of them for a command, in a folder that goes with it
+
+NAMES are kafka, postgres, fanout and state (two Redis). What the environment names already is left alone. Needs only
+Python's standard library. Exit status 3: something is missing and could not be had; `run` goes on without it and says
+so, unless CI=true.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CACHE = Path(os.environ.get("OUTCRY_CACHE", Path.home() / ".cache" / "outcry"))
+KAFKA_LIBS = CACHE / "kafka-4.3.0"
+KAFKA_HEAP = os.environ.get("OUTCRY_KAFKA_HEAP", "-Xms256m -Xmx512m")
+START_SECONDS = 60
+STOP_SECONDS = 30
+MISSING = 3
+
+
+class Trouble(Exception):
+    """A component cannot be had or does not start; the message says what to do."""
+
+
+def install() -> None:
+    """Installs what is missing. Raises Trouble with the command that a person can run."""
+    wanted = {"redis-server": shutil.which("redis-server") is None, "postgresql": _postgres_bin("initdb") is None}
+    wanted["default-jre-headless"] = shutil.which("java") is None
+    wanted["maven"] = not _has_kafka() and shutil.which("mvn") is None
+    missing = [package for package, is_missing in wanted.items() if is_missing]
+    if missing:
+        command = f"apt-get install -y --no-install-recommends {' '.join(missing)}"
+        if os.geteuid() != 0 or shutil.which("apt-get") is None:
+            raise Trouble(f"These are missing: {', '.join(missing)}. Run as root: {command}")
+        _say(f"Installing {', '.join(missing)} ...")
+        # The packages' own services must not start: Outcry's instances are private ones.
+        with _no_services():
+            _sh(["apt-get", "update", "-qq"])
+            _sh([*command.split(), "-qq"], env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    if not _has_kafka():
+        _say("Fetching Apache Kafka 4.3.0 from Maven Central ...")
+        KAFKA_LIBS.mkdir(parents=True, exist_ok=True)
+        pom, goal = str(HERE / "kafka" / "pom.xml"), "dependency:copy-dependencies"
+        _sh(["mvn", "-q", "-B", "-f", pom, goal, f"-DoutputDirectory={KAFKA_LIBS}"])
+        (KAFKA_LIBS / "log4j2.yaml").write_text(_LOG4J)
+        (KAFKA_LIBS / ".complete").touch()
+
+
+@dataclass(frozen=True)
+class Component:
+    """How one component is prepared in a folder and started, and which variable tells where it listens."""
+
+    variable: str
+    prepare: Callable[[Path, int], list[str]]  # writes its configuration; returns the command that runs it
+    url: Callable[[int], str]
+    stop_signal: signal.Signals = signal.SIGTERM
+    as_user: str = ""  # root hands the component to this user, if the machine has it
+
+    def start(self, folder: Path) -> str:
+        """Starts it unless it runs; returns its URL once it answers."""
+        folder.mkdir(parents=True, exist_ok=True)
+        port = _port_of(folder)
+        if _running(folder) is None:
+            self._own(folder)
+            command = _as(self._user, self.prepare(folder, port))
+            with (folder / "log").open("ab") as log:
+                process = subprocess.Popen(
+                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/", start_new_session=True
+                )
+            (folder / "pid").write_text(str(process.pid))
+            self._await(folder, port, process)
+        return self.url(port)
+
+    def stop(self, folder: Path, wanted: signal.Signals | None = None) -> None:
+        """Ends it and waits until it is gone."""
+        pid = _running(folder)
+        if pid is None:
+            return
+        os.kill(pid, wanted or self.stop_signal)
+        deadline = time.monotonic() + STOP_SECONDS
+        while _running(folder) is not None:
+            if time.monotonic() > deadline:
+                deadline += STOP_SECONDS
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        (folder / "pid").unlink(missing_ok=True)
+
+    @property
+    def _user(self) -> str:
+        return self.as_user if self.as_user and os.geteuid() == 0 else ""
+
+    def _own(self, folder: Path) -> None:
+        if self._user:
+            shutil.chown(folder, self._user)
+            if subprocess.run(_as(self._user, ["test", "-w", str(folder)]), check=False).returncode:
+                raise Trouble(
+                    f"{folder} must be reachable for the user {self._user}: choose a folder below /tmp or /var."
+                )
+
+    def _await(self, folder: Path, port: int, process: "subprocess.Popen[bytes]") -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return
+            time.sleep(0.05)
+        tail = "\n".join((folder / "log").read_text(errors="replace").splitlines()[-15:])
+        self.stop(folder, signal.SIGKILL)
+        raise Trouble(f"{folder.name} did not start; its log ends with:\n{tail}")
+
+
+def _kafka(folder: Path, port: int) -> list[str]:
+    if not _has_kafka() or shutil.which("java") is None:
+        raise Trouble("Kafka is not installed. Run: components.py install")
+    controller = port + 1
+    config = folder / "server.properties"
+    config.write_text(_KAFKA_CONFIG.format(port=port, controller=controller, log=folder / "data"))
+    classes = ["-cp", f"{KAFKA_LIBS}/*"]
+    if not (folder / "data" / "meta.properties").exists():
+        tool = ["java", *classes, "kafka.tools.StorageTool"]
+        cluster_id = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=True).stdout.split()[
+            -1
+        ]
+        _sh([*tool, "format", "--standalone", "-t", cluster_id, "-c", str(config)], log=folder / "log")
+    logging = f"-Dlog4j2.configurationFile={KAFKA_LIBS / 'log4j2.yaml'}"
+    return ["java", *KAFKA_HEAP.split(), "-XX:+UseG1GC", logging, *classes, "kafka.Kafka", str(config)]
+
+
+def _postgres(folder: Path, port: int) -> list[str]:
+    initdb, server = _postgres_bin("initdb"), _postgres_bin("postgres")
+    if initdb is None or server is None:
+        raise Trouble("PostgreSQL is not installed. Run: components.py install")
+    data = folder / "data"
+    if not (data / "PG_VERSION").exists():
+        user = "postgres" if os.geteuid() == 0 else ""
+        options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-instructions"]
+        _sh(_as(user, [str(initdb), "-D", str(data), *options]), log=folder / "log")
+    settings = {**_POSTGRES_SETTINGS, "port": str(port), "unix_socket_directories": ""}
+    return [str(server), "-D", str(data), *(f"--{name}={value}" for name, value in settings.items())]
+
+
+def _redis(*options: str) -> Callable[[Path, int], list[str]]:
+    def prepare(folder: Path, port: int) -> list[str]:
+        if shutil.which("redis-server") is None:
+            raise Trouble("Redis is not installed. Run: components.py install")
+        fixed = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", ""]
+        return ["redis-server", *fixed, *options]
+
+    return prepare
+
+
+COMPONENTS = {
+    "kafka": Component("OUTCRY_KAFKA", _kafka, lambda port: f"127.0.0.1:{port}"),
+    # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for its clients.
+    "postgres": Component(
+        "OUTCRY_POSTGRES", _postgres, lambda port: f"postgresql://postgres@127.0.0.1:{port}/postgres",
+        stop_signal=signal.SIGINT, as_user="postgres",
+    ),
+    "fanout": Component(
+        "OUTCRY_REDIS_FANOUT",
+        _redis("--appendonly", "no", "--client-output-buffer-limit", "pubsub 256mb 64mb 10"),
+        lambda port: f"redis://127.0.0.1:{port}/0",
+    ),
+    "state": Component(
+        "OUTCRY_REDIS_STATE", _redis("--appendonly", "yes", "--appendfsync", "everysec"),
+        lambda port: f"redis://127.0.0.1:{port}/0",
+    ),
+}  # fmt: skip
+
+
+def start(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Starts components under a folder, those of the environment excepted; returns the variables that name them."""
+    told: dict[str, str] = {}
+    for name in names:
+        component = COMPONENTS[name]
+        given = os.environ.get(component.variable)
+        told[component.variable] = given or component.start(folder / name)
+    return told
+
+
+def stop(folder: Path, names: Sequence[str], how: signal.Signals | None = None) -> None:
+    """Stops what runs under a folder, last started first."""
+    for name in reversed(names):
+        COMPONENTS[name].stop(folder / name, how)
+
+
+def run(command: Sequence[str]) -> int:
+    """Runs a command with the components' variables in its environment; returns its exit status."""
+    with tempfile.TemporaryDirectory(prefix="outcry-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)
+        stack.callback(stop, folder, list(COMPONENTS))
+        told: dict[str, str] = {}
+        for each in COMPONENTS:
+            try:
+                told |= start(folder, [each])
+            except Trouble as trouble:
+                if os.environ.get("CI") == "true":
+                    raise
+                _say(f"components: going on without {each}. {trouble}")
+        process = subprocess.Popen(list(command), env={**os.environ, **told})
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: process.send_signal(number))
+        return process.wait()
+
+
+def main(words: Sequence[str]) -> int:
+    """Carries out one verb; returns the exit status."""
+    verb, *rest = words or ["help"]
+    try:
+        if verb == "install" and not rest:
+            install()
+        elif verb == "start" and rest:
+            for variable, url in start(Path(rest[0]).resolve(), _names(rest[1:])).items():
+                print(f"{variable}={url}")
+        elif verb == "stop" and rest:
+            stop(Path(rest[0]).resolve(), _names(rest[1:]))
+        elif verb == "kill" and len(rest) > 1:
+            stop(Path(rest[0]).resolve(), _names(rest[1:]), signal.SIGKILL)
+        elif verb == "run" and rest:
+            return run(rest)
+        else:
+            print(__doc__)
+            return 2
+    except Trouble as trouble:
+        _say(f"components: {trouble}")
+        return MISSING
+    return 0
+
+
+def _names(words: Sequence[str]) -> list[str]:
+    unknown = [word for word in words if word not in COMPONENTS]
+    if unknown:
+        raise Trouble(f"there is no component {unknown[0]!r}, only {', '.join(COMPONENTS)}")
+    return list(words or COMPONENTS)
+
+
+def _has_kafka() -> bool:
+    return (KAFKA_LIBS / ".complete").exists()
+
+
+def _postgres_bin(name: str) -> Path | None:
+    """Debian keeps the server's programs off the PATH, a folder for each version: the newest is taken."""
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    on_path = shutil.which(name)
+    return versions[-1] if versions else Path(on_path) if on_path else None
+
+
+def _as(user: str, command: list[str]) -> list[str]:
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *command] if user else command
+
+
+def _port_of(folder: Path) -> int:
+    """The port a component keeps for good, so that its clients find it again; Kafka's controller has the next one."""
+    kept = folder / "port"
+    if not kept.exists():
+        # Below the range from which the system gives out ports, so that nobody takes it while the component is down.
+        port = next(
+            port for port in iter(lambda: random.randrange(10_000, 30_000), 0) if _free(port) and _free(port + 1)
+        )
+        kept.write_text(str(port))
+    return int(kept.read_text())
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _running(folder: Path) -> int | None:
+    try:
+        pid = int((folder / "pid").read_text())
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        os.kill(pid, 0)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return None
+    return pid
+
+
+@contextlib.contextmanager
+def _no_services() -> Iterator[None]:
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            policy.unlink()
+
+
+def _sh(command: Sequence[str], *, log: Path | None = None, env: dict[str, str] | None = None) -> None:
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(log.open("ab")) if log else sys.stderr
+        done = subprocess.run(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=env, cwd="/", check=False)
+    if done.returncode:
+        raise Trouble(f"`{' '.join(map(str, command))}` failed" + (f"; see {log}" if log else ""))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+_LOG4J = """\
+Configuration:
+  Appenders: {Console: {name: out, target: SYSTEM_OUT, PatternLayout: {pattern: "%d{ISO8601} %p %m (%c)%n"}}}
+  Loggers: {Root: {level: WARN, AppenderRef: [{ref: out}]}}
+"""
+
+_KAFKA_CONFIG = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+log.dirs={log}
+auto.create.topics.enable=false
+unclean.leader.election.enable=false
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+"""
+
+_POSTGRES_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "max_connections": "200",
+    "wal_compression": "on",
+    "log_min_messages": "warning",
+    "autovacuum_naptime": "10s",
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
