@@ -95,10 +95,12 @@ def _concerned(ticket: Ticket) -> list[int]:
 def _of_targets(ticket: Ticket, rows: Mapping[int, OrderRow], passed: bool) -> Outcome | None:
     """What a cancel or amend did; without an effect it is refused once the log has passed it.
 
-    It may have overtaken its order: as long as that has no outcome of its own, nothing is known.
+    It may have overtaken orders: as long as one of them has no outcome of its own, nothing is known.
     """
-    done = tuple(row for t in ticket.targets if (row := rows.get(t.order_id)) is not None and _took(ticket, row))
-    if not done and not (passed and all(target.order_id in rows for target in ticket.targets)):
+    found = [row for target in ticket.targets if (row := rows.get(target.order_id)) is not None]
+    done = tuple(row for row in found if _took(ticket, row))
+    undecided = any(row.open and not _took(ticket, row) for row in found)
+    if len(found) < len(ticket.targets) or not (passed or (done and not undecided)):
         return None
     refusal = None if done else unknown_order()
     instrument = ticket.intent.instrument

@@ -8,7 +8,8 @@ from outcry.market.order import Order
 from outcry.market.pit import Pit
 from outcry.ports import Execution, MarketUpdate, Outcome, Publication
 from outcry.roles.engine.blotter import Blotter
-from outcry.roles.engine.outcomes import Place, answered, refused, spoken
+from outcry.roles.engine.outcomes import Place, answered, belated, refused, spoken
+from outcry.roles.engine.window import Overtaker
 
 Follows = Callable[[int], bool]
 
@@ -43,6 +44,10 @@ class News:
         """Answers a command that is not given to the market."""
         if command.command_id:
             self._outcomes.append(refused(command, self._place, code, text))
+
+    def tell_belated(self, cancel: Overtaker) -> None:
+        """Answers a cancel that has waited for the orders it overtook."""
+        self._outcomes.append(belated(cancel, self._place))
 
     def take(self) -> Publication:
         """All since the last take. The blotter must still hold the page it belongs to."""

@@ -1,6 +1,6 @@
 """What the engine answers: one outcome per command that wants one, and what followed accounts hear privately."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from outcry.market.commands import (
@@ -26,10 +26,12 @@ from outcry.market.events import (
 from outcry.market.order import Order
 from outcry.market.terms import CANCELED
 from outcry.ports import Execution, Outcome
+from outcry.roles.engine.window import Overtaker
 from outcry.rows import ListRow, OrderRow
 
 Follows = Callable[[int], bool]
 
+UNKNOWN_ORDER: Final = (-2011, "Unknown order sent.")
 UNSPOKEN: Final = (HoldReleased, HoldMoved, InstrumentChanged)  # seen as balances and market status instead
 
 
@@ -64,6 +66,29 @@ def refused(command: AnyCommand, place: Place, code: int, text: str) -> Outcome:
         code=code,
         text=text,
     )
+
+
+def belated(cancel: Overtaker, place: Place) -> Outcome:
+    """The answer to a cancel when the last of the orders that it overtook has come."""
+    if not cancel.canceled:
+        return refused(cancel.command, place, *UNKNOWN_ORDER)
+    return Outcome(
+        command_id=cancel.command.command_id,
+        symbol_id=cancel.command.symbol_id,
+        part=place.part,
+        offset=place.next_offset,
+        time_ms=place.log_time,
+        canceled=tuple(cancel.canceled.values()),
+        lists=tuple(cancel.lists.values()),
+    )
+
+
+def ended(
+    among: Iterable[int], events: Sequence[AnyEvent], rows: Rows
+) -> tuple[tuple[OrderRow, ...], tuple[ListRow, ...]]:
+    """The orders among those just touched that are canceled, and the lists that changed with them."""
+    found = (rows.row(order_id) for order_id in among)
+    return tuple(row for row in found if row is not None and row.status == CANCELED), _lists(events, rows)
 
 
 def answered(

@@ -30,15 +30,14 @@ from outcry.market.pit import Pit
 from outcry.ports import MarketUpdate, Publication
 from outcry.roles.engine.blotter import HASH_SPACE, Blotter, order_hash
 from outcry.roles.engine.news import Follows, News, nobody
-from outcry.roles.engine.outcomes import new_orders
-from outcry.roles.engine.window import LONGEST_BOUND_MS, Marks, Waiting, Window
+from outcry.roles.engine.outcomes import ended, new_orders
+from outcry.roles.engine.window import LONGEST_BOUND_MS, Marks, Overtaker, Waiting, Window
 from outcry.rows import Advance, CancelMark, DeadLetter, PartBatch, PartitionRow, PartState, Record
 
 RULES: Final = (1,)  # versions of the matching rules that this release knows
 
 _PLACE: Final = struct.Struct("<IQQ")  # partition, offset, milliseconds
 
-UNKNOWN_ORDER: Final = (-2011, "Unknown order sent.")
 WRONG_SYMBOL: Final = (-1121, "Invalid symbol.")
 SKIPPED: Final = (-2010, "The operator skipped this command.")
 
@@ -239,14 +238,22 @@ class Session:
 
     def _cancel(self, command: CancelOrder) -> None:
         if command.restriction == 0 and self._overtakes(command.order_id, command.target_valid_until_ms):
-            self._waiting.add(command, self.log_time)
+            target = (command.order_id, command.target_valid_until_ms)
+            self._waiting.add(Overtaker(command, (target,)), self.log_time)
         else:
             self._write(command, command.symbol_id, self._pit.apply(command, self.log_time))
 
     def _cancel_all(self, command: CancelAll) -> None:
-        for order_id, valid_until_ms in command.targets:
-            self._overtakes(order_id, valid_until_ms)
-        self._write(command, command.symbol_id, self._pit.apply(command, self.log_time))
+        """The answer is about all of its orders: it waits for those that have not come."""
+        coming = [target for target in command.targets if self._overtakes(*target)]
+        events = self._pit.apply(command, self.log_time)
+        if not coming:
+            self._write(command, command.symbol_id, events)
+            return
+        touched = self._write(None, command.symbol_id, events)
+        cancel = Overtaker(command, coming)
+        cancel.note(*ended(touched, events, self._blotter))
+        self._waiting.add(cancel, self.log_time)
 
     def _any(self, command: AnyCommand) -> None:
         self._write(command, command.symbol_id, self._pit.apply(command, self.log_time))
@@ -290,18 +297,16 @@ class Session:
     def _cancel_at_once(self, command: AnyCommand, orders: Sequence[PlaceOrder]) -> None:
         """The order's own record came after its cancel: it is accepted, and what then is open of it canceled."""
         events = self._pit.apply(command, self.log_time)
-        canceled: set[int] = set()
         for order in orders:
             if self._pit.find(order.order_id) is not None:
                 events += self._pit.apply(_own_cancel(order), self.log_time)
-                canceled.add(order.order_id)
-        touched = self._write(command, command.symbol_id, events)
+        self._write(command, command.symbol_id, events)
+        outcome = ended(new_orders(command), events, self._blotter)
         for order in orders:
             for cancel in self._waiting.pop(order.order_id):
-                if order.order_id in canceled:
-                    self._news.tell(cancel, (), touched)
-                else:
-                    self._news.refuse(cancel, *UNKNOWN_ORDER)
+                cancel.note(*outcome)
+                if not cancel.coming:
+                    self._news.tell_belated(cancel)
 
     def _skip(self, command: AnyCommand) -> None:
         for order_id in new_orders(command):

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Final
 
-from outcry.market.commands import CancelOrder
+from outcry.market.commands import CancelAll, CancelOrder
+from outcry.rows import ListRow, OrderRow
 
 SLICE_MS: Final = 1024  # ids are forgotten together with all whose bound lies in the same slice of time
-MAX_WAITING: Final = 10_000  # cancels that wait; one more is answered by the ledger alone
+MAX_WAITING: Final = 10_000  # orders that cancels wait for; a cancel beyond is answered by the ledger alone
 LONGEST_BOUND_MS: Final = 600_000  # no order is valid for longer after its intake; a restored mark is kept as long
 
 
@@ -72,30 +73,54 @@ class Marks:
         return self._bounds.pop(order_id, None) is not None
 
 
+class Overtaker:
+    """A cancel whose answer waits until every order that it overtook has come.
+
+    ``coming`` are those orders with their bounds; ``canceled`` and ``lists`` are what ended for the cancel so far.
+    """
+
+    __slots__ = ("canceled", "coming", "command", "lists")
+
+    def __init__(self, command: CancelOrder | CancelAll, coming: Iterable[tuple[int, int]]) -> None:
+        self.command = command
+        self.coming = dict(coming)
+        self.canceled: dict[int, OrderRow] = {}
+        self.lists: dict[int, ListRow] = {}
+
+    def note(self, canceled: Iterable[OrderRow], lists: Iterable[ListRow]) -> None:
+        """Takes note of orders that ended, as they then are, and of their lists."""
+        self.canceled |= {row.order_id: row for row in canceled}
+        self.lists |= {row.list_id: row for row in lists}
+
+
 class Waiting:
-    """Cancels whose answer waits for the order that they overtook. Lost with the process: they are no state."""
+    """Cancels whose answer waits for the orders that they overtook. Lost with the process: they are no state."""
 
     def __init__(self) -> None:
-        self._cancels: dict[int, list[CancelOrder]] = {}
+        self._cancels: dict[int, list[Overtaker]] = {}
         self._count = 0
 
-    def add(self, cancel: CancelOrder, log_time: int) -> None:
-        """Lets a cancel wait, if it wants an answer and there is room."""
-        if not cancel.command_id:
+    def add(self, cancel: Overtaker, log_time: int) -> None:
+        """Lets a cancel wait for all that is ``coming``, if it wants an answer and there is room."""
+        if not cancel.command.command_id:
             return
-        if self._count >= MAX_WAITING:
+        if self._count + len(cancel.coming) > MAX_WAITING:
             self._drop_hopeless(log_time)
-        if self._count < MAX_WAITING:
-            self._cancels.setdefault(cancel.order_id, []).append(cancel)
-            self._count += 1
+        if self._count + len(cancel.coming) <= MAX_WAITING:
+            self._count += len(cancel.coming)
+            for order_id in cancel.coming:
+                self._cancels.setdefault(order_id, []).append(cancel)
 
-    def pop(self, order_id: int) -> list[CancelOrder]:
-        """The cancels that waited for an order, in their order."""
+    def pop(self, order_id: int) -> list[Overtaker]:
+        """The cancels that waited for an order, in their order; it is not ``coming`` any more."""
         found = self._cancels.pop(order_id, [])
         self._count -= len(found)
+        for cancel in found:
+            del cancel.coming[order_id]
         return found
 
     def _drop_hopeless(self, log_time: int) -> None:
+        """Orders past their bounds never come: what becomes of their cancels is the ledger's to say."""
         for order_id, cancels in list(self._cancels.items()):
-            if cancels[0].target_valid_until_ms < log_time:
-                self.pop(order_id)
+            if cancels[0].coming[order_id] < log_time:
+                self._count -= len(self._cancels.pop(order_id))

@@ -34,11 +34,12 @@ class DeafFeed(MemoryFeed):
 
 
 class Wire:
-    """The journal behind a wire that can fail: before or after the frames got through."""
+    """The journal behind a wire that can fail, before or after the frames got through, or hold frames back."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.trouble = ""
+        self.held_back: asyncio.Event | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
@@ -46,6 +47,8 @@ class Wire:
     async def append(self, frames: Sequence[tuple[int, bytes]]) -> list[int]:
         if self.trouble == "before":
             raise OutOfService("cut")
+        if self.held_back is not None:
+            await self.held_back.wait()
         offsets = await self._journal.append(frames)
         if self.trouble == "after":
             raise OutcomeUnknown("cut")

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from outcry.adapters.memory import MemoryFeed
 from outcry.market.terms import CANCELED
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.api.cashier import Cashier
+from outcry.roles.api.intents import CancelOpen
 from outcry.roles.api.tickets import Answer, Request, Ticket
-from tests.roles.api.test_desk import ONE, shop
+from tests.roles.api.test_desk import ONE, DeafFeed, shop
 from tests.support.storage import ALICE, MONEY, USD, fund, posting, sqlite_storage
 from tests.support.traders import ORDER, market
 
@@ -34,6 +36,29 @@ async def test_a_cancel_of_an_order_that_never_came_is_answered_with_what_become
         await s.store.ledger.void(s.instrument.partition)
         assert [row.status for row in (await cancel).canceled] == [CANCELED]
         assert [row.status for row in (await lost).orders] == [CANCELED]
+
+
+@pytest.mark.parametrize("feed", [MemoryFeed, DeafFeed])
+async def test_a_cancel_of_all_tells_every_order_that_it_ended_before_it_came(
+    tmp_path: Path, feed: type[MemoryFeed]
+) -> None:
+    async with shop(tmp_path, feed=feed()) as s:
+        here = await s.desk.submit(s.place("buy 10@5000", "here"))
+        s.wire.held_back = asyncio.Event()
+        coming = [asyncio.create_task(s.desk.submit(s.place("buy 10@5000", name))) for name in ("a", "b")]
+        async with asyncio.timeout(5):
+            while len(await s.store.ledger.open_targets(ONE, s.instrument.symbol_id)) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        sent, s.wire.held_back = s.wire.held_back, None
+        every = asyncio.create_task(s.desk.submit(CancelOpen(instrument=s.instrument, account=ONE)))
+        await asyncio.sleep(0.4)
+        assert not every.done(), "two of its orders are still on their way"
+        sent.set()
+        outcome = await every
+        placed = [here.orders[0].order_id, *[(await task).orders[0].order_id for task in coming]]
+        assert [row.order_id for row in outcome.canceled] == placed
+        assert {row.status for row in outcome.canceled} == {CANCELED}
+        assert await s.held() == 0
 
 
 @pytest.mark.parametrize("trouble", [OutOfService, OutcomeUnknown])

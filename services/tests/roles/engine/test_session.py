@@ -9,7 +9,6 @@ from outcry.codec import encode_frame
 from outcry.market.commands import (
     AmendOrder,
     AnyCommand,
-    CancelAll,
     CancelOrder,
     HaltMarket,
     PlaceOrder,
@@ -195,39 +194,6 @@ def test_a_restricted_cancel_never_waits() -> None:
     ghost = desk.order("buy 1@1")
     assert [outcome.code for outcome in desk.outcomes(desk.cancel(ghost, restriction=1))] == [-2011]
     assert desk.outcomes(ghost)[0].orders[0].status == NEW
-
-
-def test_cancels_that_overtook_are_answered_when_the_order_comes() -> None:
-    desk = Desk()
-    order = desk.order("buy 1@1")
-    first, second = desk.cancel(order), desk.cancel(order)
-    desk.apply(first, second)
-    batch, news = desk.take()
-    assert [(mark.order_id, mark.cancel_offset) for mark in batch.cancel_marks] == [(order.order_id, 1)]
-    assert news.outcomes == ()
-    outcomes = desk.outcomes(order)
-    assert [outcome.command_id for outcome in outcomes] == [order.command_id, first.command_id, second.command_id]
-    assert [row.status for row in outcomes[1].canceled] == [CANCELED]
-
-
-def test_a_cancel_that_overtook_an_order_that_trades_at_once_found_nothing() -> None:
-    desk = Desk()
-    desk.apply(desk.order("sell 1@1", BEN))
-    order = desk.order("buy 1@1")
-    desk.apply(desk.cancel(order))
-    desk.take()
-    outcomes = desk.outcomes(order)
-    assert [(outcome.code, len(outcome.fills)) for outcome in outcomes] == [(0, 1), (-2011, 0)]
-
-
-def test_cancel_all_reaches_orders_that_have_not_come() -> None:
-    desk = Desk()
-    here, coming = desk.order("buy 1@1"), desk.order("buy 1@2")
-    targets = tuple((order.order_id, order.valid_until_ms) for order in (here, coming))
-    everything = CancelAll(command_id=99, symbol_id=1, account=ANN, targets=targets)
-    outcomes = desk.outcomes(here, everything, coming)
-    assert [row.order_id for row in outcomes[1].canceled] == [here.order_id]
-    assert not desk.session._pit.find(coming.order_id)
 
 
 def replacing(desk: Desk, old: PlaceOrder, new: PlaceOrder, **fields: object) -> ReplaceOrder:
