@@ -281,6 +281,19 @@ class KeyClaim(NamedTuple):
     payload_sha256: bytes
 
 
+KEY_KEPT_MS = 24 * 60 * 60 * 1000  # how long an Idempotency-Key is remembered after its last write
+
+
+class KeptKey(NamedTuple):
+    """An Idempotency-Key with what was placed under it and what its client was told."""
+
+    account_id: int
+    key: str
+    order_ids: list[int]
+    response: bytes | None  # JSON of HTTP status and body; None: not told yet
+    expires_ms: int
+
+
 HELD = "held"
 SHORT = "short"  # the account's sum does not fit; wait for the next fold, then try once
 DUPLICATE = "duplicate"  # the client order id is taken by an open order
@@ -378,4 +391,4 @@ class Money(NamedTuple):
     balances: list[tuple[int, int, int, int]]  # account, asset, free, held
     needs: list[tuple[int, int, int]]  # account, asset, what open orders and unapplied intake rows hold
     transfers: list[tuple[int, int]]  # asset, deposits minus withdrawals
-    strays: list[int]  # orders that are open in only one of ``orders`` and ``intake``
+    strays: list[int]  # orders whose outcome ``orders`` and ``intake`` tell differently

@@ -1,8 +1,10 @@
 """One process holds everything together: it starts again where it stood, and ends in order."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
+from outcry.roles.engine.verify import verify
 from outcry.settings import Settings
 from outcry.wiring import Exchange
 from tests.support.inprocess import Client, running
@@ -107,6 +109,23 @@ async def test_the_simulated_market_has_a_past_a_book_and_trades(tmp_path: Path)
         assert abs(float(trades[-1]["price"]) / float(klines[-2][4]) - 1) < 0.05
         assert await client.get("/api/v3/trades", symbol="BTCUSD") == (200, [])
         assert exchange.telemetry.figures()["trades_per_sec"] > 0
+
+
+async def test_a_market_with_a_past_proves_itself_while_it_trades(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"simulation_enabled": True, "simulation_orders_per_sec": 400.0}
+    async with running(tmp_path, simulation_symbols=("ETHUSD",), **settings) as (exchange, client):
+        trades: list[dict[str, Any]] = []
+        while len(trades) < 20:
+            _, trades = await client.get("/api/v3/trades", symbol="ETHUSD")
+        report = await verify(exchange.store.ledger, exchange.store.journal, lambda line: None)
+        assert report.problems == []
+    copy = sqlite3.connect(tmp_path / "outcry.db")
+    with copy:
+        copy.execute("UPDATE candles SET volume = volume + 1 WHERE symbol_id = 2 AND first_trade >= 0 AND trades > 60")
+    copy.close()
+    async with running(tmp_path) as (exchange, _):
+        report = await verify(exchange.store.ledger, exchange.store.journal, lambda line: None)
+        assert "a candle differs" in report.problems[0]
 
 
 async def test_a_market_with_a_past_takes_market_orders_before_its_first_trade(tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from outcry.adapters.sqlite.writer import Work
-from outcry.rows import HELD, KEY_IN_PROGRESS, KEY_MISMATCH, KEY_REPLAY, HoldResult, IntakeRow, KeyClaim
-
-KEEP_MS = 24 * 60 * 60 * 1000
+from outcry.rows import HELD, KEY_IN_PROGRESS, KEY_KEPT_MS, KEY_MISMATCH, KEY_REPLAY, HoldResult, IntakeRow, KeyClaim
 
 Key = tuple[int, str]  # (account id, key)
 
@@ -56,7 +54,7 @@ class Claims:
                 ids = json.dumps([result.order_id for result in own])
                 self._work.db.execute(
                     "REPLACE INTO idempotency VALUES (?, ?, ?, ?, NULL, ?)",
-                    (claim.account_id, claim.key, claim.payload_sha256, ids, self._work.now_ms + KEEP_MS),
+                    (claim.account_id, claim.key, claim.payload_sha256, ids, self._work.now_ms + KEY_KEPT_MS),
                 )
 
     def _row(self, claim: KeyClaim) -> tuple[bytes, list[int], bytes | None] | None:

@@ -1,14 +1,16 @@
 """What a verification reads: rows by their place in the log, and all money at one moment."""
 
+import json
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
 from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
-from outcry.adapters.sqlite.rowtext import PREVENTED, read_ids, read_prevented
+from outcry.adapters.sqlite.rowtext import INTAKE_TEXT, PREVENTED, read_ids, read_intake, read_prevented
 from outcry.adapters.sqlite.statements import statement
-from outcry.rows import Money, PostingRow, PreventedRow
+from outcry.rows import DeadLetter, IntakeRow, KeptKey, Money, PostingRow, PreventedRow
 
 MAX_STRAYS = 100  # reported at once
 
@@ -22,6 +24,18 @@ POSTINGS = (
 )
 PREVENTIONS = as_json(
     PREVENTED, "FROM prevented WHERE symbol_id = ? AND prevented_id BETWEEN ? AND ? ORDER BY prevented_id"
+)
+DEAD_LETTERS = (
+    f"SELECT {','.join(DeadLetter._fields)} FROM dead_letter"
+    " WHERE part = ? AND log_offset >= ? AND log_offset < ? ORDER BY log_offset, rowid"
+)
+OUTCOMES = "SELECT count(*) FROM orders WHERE part = ? AND applied_offset >= ? AND applied_offset < ?"
+PENDING = as_json(
+    INTAKE_TEXT, "FROM intake WHERE applied_offset IS NULL AND order_id IN (SELECT value FROM json_each(?))"
+)
+KEYS = (
+    "SELECT account_id, key, order_ids, response, expires_ms FROM idempotency"
+    " WHERE (account_id, key) > (?, ?) ORDER BY account_id, key LIMIT ?"
 )
 
 read_balances = msgspec.json.Decoder(list[tuple[int, int, int, int]]).decode
@@ -47,6 +61,30 @@ class EvidenceBook(OnFile):
         return await self._reader.ask(
             lambda db: read_prevented(db.execute(PREVENTIONS, (symbol_id, first_id, last_id)).fetchone()[0])
         )
+
+    async def dead_letters(self, part: int, from_offset: int, to_offset: int) -> list[DeadLetter]:
+        """Bad frames and commands of a stretch of a partition's log, in order."""
+        span = (part, from_offset, to_offset)
+        return await self._reader.ask(lambda db: [DeadLetter(*row) for row in db.execute(DEAD_LETTERS, span)])
+
+    async def outcomes(self, part: int, from_offset: int, to_offset: int) -> int:
+        """How many orders had their first outcome there. Reads every order."""
+        return await self._reader.ask(
+            lambda db: int(db.execute(OUTCOMES, (part, from_offset, to_offset)).fetchone()[0])
+        )
+
+    async def pending(self, order_ids: Sequence[int]) -> list[IntakeRow]:
+        """The intake rows, of these orders, that have no outcome yet."""
+        ids = json.dumps(list(order_ids))
+        return await self._reader.ask(lambda db: read_intake(db.execute(PENDING, (ids,)).fetchone()[0]))
+
+    async def kept_keys(self, after: tuple[int, str], limit: int) -> list[KeptKey]:
+        """The next Idempotency-Keys by account and key."""
+        return await self._reader.ask(lambda db: [_kept(row) for row in db.execute(KEYS, (*after, limit))])
+
+
+def _kept(row: tuple[int, str, str, bytes | None, int]) -> KeptKey:
+    return KeptKey(row[0], row[1], json.loads(row[2]), *row[3:])
 
 
 def _money(db: sqlite3.Connection) -> Money:

@@ -5,11 +5,11 @@ import sqlite3
 from collections.abc import Sequence
 
 from outcry.adapters.sqlite.bulk import as_json, insert
-from outcry.adapters.sqlite.claims import KEEP_MS, Claims
+from outcry.adapters.sqlite.claims import Claims
 from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.rowtext import INTAKE, INTAKE_TEXT, read_ids, read_intake
 from outcry.adapters.sqlite.writer import Work
-from outcry.rows import DUPLICATE, HELD, SHORT, HoldRequest, HoldResult, IntakeRow, KeyClaim
+from outcry.rows import DUPLICATE, HELD, KEY_KEPT_MS, SHORT, HoldRequest, HoldResult, IntakeRow, KeyClaim
 
 MAX_TARGETS = 10_000  # open orders of one account in one answer
 
@@ -49,7 +49,7 @@ class IntakeBook(OnFile):
             lambda work: (
                 work.db.execute(
                     "UPDATE idempotency SET response = ?, expires_ms = ? WHERE account_id = ? AND key = ?",
-                    (response, work.now_ms + KEEP_MS, account_id, key),
+                    (response, work.now_ms + KEY_KEPT_MS, account_id, key),
                 ).rowcount
             )
         )

@@ -95,12 +95,21 @@ SELECT json_group_array(json_array(asset_id, amount)) FROM (
 )
 
 -- name: strays
--- Orders that are open in only one of the two tables that know them.
+-- Orders whose outcome the two tables that know them tell differently. Before the oldest checkpoint a closed order
+-- may be gone.
 SELECT json_group_array(order_id) FROM (
   SELECT order_id FROM orders AS o WHERE open = 1
      AND NOT EXISTS (SELECT 1 FROM intake AS i WHERE i.order_id = o.order_id AND i.open = 1 AND i.applied_offset >= 0)
   UNION
   SELECT order_id FROM intake AS i WHERE open = 1 AND applied_offset IS NOT NULL
      AND NOT EXISTS (SELECT 1 FROM orders AS o WHERE o.order_id = i.order_id AND o.open = 1)
+  UNION
+  SELECT order_id FROM intake AS i JOIN orders AS o USING (order_id)
+   WHERE (i.applied_offset, i.open, i.part, i.account_id, i.symbol_id)
+         IS NOT (o.applied_offset, o.open, o.part, o.account_id, o.symbol_id)
+  UNION
+  SELECT order_id FROM intake AS i
+   WHERE applied_offset >= (SELECT coalesce(min(next_offset), 0) FROM checkpoints AS c WHERE c.part = i.part)
+     AND NOT EXISTS (SELECT 1 FROM orders AS o WHERE o.order_id = i.order_id)
   ORDER BY order_id LIMIT ?
 )

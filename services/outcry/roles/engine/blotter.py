@@ -24,13 +24,14 @@ from outcry.rows import (
 
 HASH_SPACE: Final = 1 << 63  # a state hash is a whole number below this
 MAX_LEGS: Final = 8  # postings of one event; a trade with both fees has six
+HASHED_COLUMNS: Final = 36  # of OrderRow, order_id to open: a column appended later changes no stored hash
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def order_hash(row: OrderRow) -> int:
     """The share of one open order in its partition's state hash."""
-    return int.from_bytes(blake2b(_encode(row), digest_size=8).digest(), "little") % HASH_SPACE
+    return int.from_bytes(blake2b(_encode(row[:HASHED_COLUMNS]), digest_size=8).digest(), "little") % HASH_SPACE
 
 
 class Blotter:

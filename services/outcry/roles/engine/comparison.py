@@ -6,19 +6,21 @@ from typing import Any, Final, Protocol
 
 from outcry.market.terms import BUY, NOT_A_STOP, SELL, WORKING
 from outcry.roles.engine.blotter import MAX_LEGS
-from outcry.roles.engine.replay import Replay, ReplayLedger, standing
-from outcry.rows import ListRow, Money, OrderRow, PartBatch, PostingRow, PreventedRow, TradeRow
+from outcry.roles.engine.charts import CandleLedger, Charts
+from outcry.roles.engine.fates import FateLedger, Fates
+from outcry.roles.engine.replay import Chunk, Replay, ReplayLedger, standing
+from outcry.rows import Advance, DeadLetter, ListRow, Money, OrderRow, PartBatch, PostingRow, PreventedRow, TradeRow
 
 MAX_PROBLEMS: Final = 100  # reported of one partition
 
 
-class EvidenceLedger(ReplayLedger, Protocol):
+class EvidenceLedger(ReplayLedger, CandleLedger, FateLedger, Protocol):
     """What a verification reads of the ledger."""
 
-    async def orders_by_id(self, order_ids: Sequence[int]) -> list[OrderRow]: ...
     async def trades(self, symbol_id: int, *, from_id: int | None = None, limit: int = 500) -> list[TradeRow]: ...
     async def preventions(self, symbol_id: int, first_id: int, last_id: int) -> list[PreventedRow]: ...
     async def postings(self, part: int, from_offset: int, to_offset: int) -> list[PostingRow]: ...
+    async def dead_letters(self, part: int, from_offset: int, to_offset: int) -> list[DeadLetter]: ...
     async def order_list(self, account_id: int, list_id: int | None, client_list_id: str | None) -> ListRow | None: ...
     async def money(self) -> Money: ...
 
@@ -33,23 +35,31 @@ class Comparison:
         self._replay = replay
         self._part = replay.start.row.part
         self._reached = replay.start.row
+        self._charts = Charts(ledger, replay.start.candles)
+        self._fates = Fates(ledger, replay.start)
         self._open = {row.order_id: row for row in replay.start.orders}
         self._symbols = {row.symbol_id: row for row in replay.start.symbols}
         self._lists = {row.list_id: row for row in replay.start.lists}
         self._next_trade = {row.symbol_id: row.trade_seq + 1 for row in replay.start.symbols}
 
-    async def add(self, batch: PartBatch) -> None:
-        """Compares what one batch made final: trades, postings, preventions, closed orders and lists."""
+    async def add(self, chunk: Chunk) -> None:
+        """Compares what a chunk made final: trades, postings, preventions, candles, closed orders and lists."""
+        batch = chunk.batch
+        self._problems(await self._fates.add(chunk.asked, batch.new_orders))
+        await self._compare_dead_letters(batch.dead_letters, batch.advance)
         await self._compare_trades(batch.trades)
         await self._compare_postings(batch)
         await self._compare_prevented(batch.prevented)
         await self._compare_orders([*batch.new_orders, *batch.touched_orders])
         await self._compare_lists(batch.lists)
+        for pair in await self._charts.add(batch.candles):
+            self._same("candle", *pair)
+            self.counts["candles"] += len(pair.replayed)
         self._symbols |= {row.symbol_id: row for row in batch.symbols}
         self._reached = standing(batch.advance, self._replay.end.row)
 
-    def finish(self) -> None:
-        """Compares the open orders, lists and markets, and where the log stands."""
+    async def finish(self) -> None:
+        """Compares the open orders, lists, markets and candles, and where the log stands."""
         end = self._replay.end
         ranked = sorted(self._open.values(), key=lambda row: (row.symbol_id, row.priority_seq, row.order_id))
         self._same("open order", ranked, end.orders)
@@ -58,6 +68,11 @@ class Comparison:
         self._same("position in the log", [self._reached], [end.row])
         self._check_books(end.orders)
         self.counts["open orders"] += len(ranked)
+        for pair in await self._charts.finish(sorted(self._symbols), end.candles):
+            self._same("candle", *pair)
+            self.counts["candles"] += len(pair.replayed)
+        self._problems(await self._fates.finish(self._reached.next_offset))
+        self.counts["journaled orders"] += self._fates.asked
 
     async def _compare_trades(self, trades: Sequence[TradeRow]) -> None:
         by_symbol: dict[int, list[TradeRow]] = defaultdict(list)
@@ -88,6 +103,12 @@ class Comparison:
             if rest:
                 self._problem(f"trade {trade_id} of symbol {symbol_id} makes {rest} minor units of asset {asset_id}")
         self.counts["postings"] += len(stored)
+
+    async def _compare_dead_letters(self, dead: Sequence[DeadLetter], advance: Advance) -> None:
+        """Place and bytes; the reason is in the words of the release that read the record first."""
+        stored = await self._ledger.dead_letters(self._part, advance.from_offset, advance.to_offset)
+        self._same("dead letter", *([row._replace(reason="") for row in rows] for rows in (dead, stored)))
+        self.counts["dead letters"] += len(dead)
 
     async def _compare_prevented(self, prevented: Sequence[PreventedRow]) -> None:
         by_symbol: dict[int, list[PreventedRow]] = defaultdict(list)
@@ -143,17 +164,21 @@ class Comparison:
         if len(replayed) != len(stored):
             self._problem(f"the log gives {len(replayed)} {kind} rows where the ledger has {len(stored)}")
 
+    def _problems(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self._problem(text)
+
     def _problem(self, text: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(f"partition {self._part}: {text}")
 
 
 def _difference(replayed: tuple[Any, ...], stored: tuple[Any, ...]) -> str:
-    """Names the row by its first two columns, and the columns that differ."""
+    """Names the row by its first three columns, and the columns that differ."""
     names = getattr(replayed, "_fields", ())
     parts = [
         f"{name} is {theirs!r}, the log says {ours!r}"
         for name, ours, theirs in zip(names, replayed, stored, strict=False)
         if ours != theirs
     ]
-    return f"{type(replayed).__name__} {replayed[0]}/{replayed[1]}: " + "; ".join(parts)
+    return f"{type(replayed).__name__} {'/'.join(map(str, replayed[:3]))}: " + "; ".join(parts)

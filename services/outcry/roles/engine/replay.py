@@ -1,12 +1,15 @@
 """A partition's log applied again from its oldest usable checkpoint, without writing anything."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Final, NamedTuple, Protocol
 
-from outcry.codec import decode_state
+from outcry.codec import BadFrame, decode_frame, decode_state
+from outcry.market.commands import PlaceOrder
 from outcry.ports import Journal
+from outcry.roles.engine.fates import asked_by
 from outcry.roles.engine.session import Session, genesis
-from outcry.rows import Advance, Checkpoint, PartBatch, PartitionRow, PartState
+from outcry.rows import Advance, Checkpoint, PartBatch, PartitionRow, PartState, Record
 
 MAX_READ: Final = 256  # records read at once
 CHUNK_COMMANDS: Final = 2_000  # commands whose rows are looked at together
@@ -16,6 +19,13 @@ Progress = Callable[[str], None]
 
 class NoStart(Exception):
     """No checkpoint is kept from which the kept journal goes on; the message says what is missing."""
+
+
+class Chunk(NamedTuple):
+    """A stretch of the log: what it came to, and the new orders that it asks for, but those that people skipped."""
+
+    batch: PartBatch
+    asked: list[PlaceOrder]
 
 
 class Replayed(NamedTuple):
@@ -41,8 +51,10 @@ class Replay:
         self.end = end
         self.session = Session(start._replace(skips=end.skips))
         self._journal = journal
+        self._asked: list[PlaceOrder] = []
+        self._skips = {(offset, index) for offset, index, _ in end.skips}
 
-    async def chunks(self, progress: Progress) -> AsyncIterator[PartBatch]:
+    async def chunks(self, progress: Progress) -> AsyncIterator[Chunk]:
         """Everything between, as the batches that an engine could have committed."""
         session, goal = self.session, self.end.row.next_offset
         while session.next_offset < goal:
@@ -52,11 +64,11 @@ class Replay:
                 progress(
                     f"partition {session.part}: {done:,} of {goal - self.start.row.next_offset:,} records replayed"
                 )
-                yield session.take()[0]
+                yield self._take()
         # The engine may have stopped between two lots of triggered stops: go as far as it went.
         while session.backlog and session.event_seq < self.end.row.event_seq:
             session.resume()
-        yield session.take()[0]
+        yield self._take()
 
     async def _read_on(self, goal: int) -> None:
         session = self.session
@@ -67,6 +79,17 @@ class Replay:
             if session.next_offset == goal:
                 break
             session.apply(record)
+            self._ask(record)
+
+    def _ask(self, record: Record) -> None:
+        with contextlib.suppress(BadFrame):  # a dead letter by now
+            for index, command in enumerate(decode_frame(record.frame).commands):
+                if (record.offset, index) not in self._skips:
+                    self._asked += asked_by(command)
+
+    def _take(self) -> Chunk:
+        asked, self._asked = self._asked, []
+        return Chunk(self.session.take()[0], asked)
 
 
 async def open_replay(ledger: ReplayLedger, journal: Journal, part: int) -> Replay:
@@ -88,8 +111,8 @@ async def replay(ledger: ReplayLedger, journal: Journal, part: int | None, progr
         if part in (None, row.part):
             running = await open_replay(ledger, journal, row.part)
             reached = running.start.row
-            async for batch in running.chunks(progress):
-                reached = standing(batch.advance, running.end.row)
+            async for chunk in running.chunks(progress):
+                reached = standing(chunk.batch.advance, running.end.row)
             done.append(_compared(running, reached))
     return done
 

@@ -25,6 +25,7 @@ from outcry.market.commands import (
     Tick,
 )
 from outcry.market.events import AnyEvent
+from outcry.market.floor import Market
 from outcry.market.order import Order
 from outcry.market.pit import Pit
 from outcry.ports import MarketUpdate, Publication
@@ -84,6 +85,11 @@ class Session:
     def changed(self) -> bool:
         """Whether there is something to take."""
         return self._work > 0
+
+    @property
+    def markets(self) -> Mapping[int, Market]:
+        """The partition's markets by symbol id, as they are after the last record; to look at."""
+        return self._pit.markets
 
     @property
     def event_seq(self) -> int:

@@ -45,9 +45,9 @@ async def supervise_partition(ledger: EvidenceLedger, journal: Journal, part: in
     try:
         replay = await open_replay(ledger, journal, part)
         comparison = Comparison(ledger, replay)
-        async for batch in replay.chunks(progress):
-            await comparison.add(batch)
-        comparison.finish()
+        async for chunk in replay.chunks(progress):
+            await comparison.add(chunk)
+        await comparison.finish()
     except (Damaged, OutOfService):
         raise
     except (NoStart, BadState) as problem:
@@ -59,7 +59,7 @@ async def supervise_partition(ledger: EvidenceLedger, journal: Journal, part: in
     start, end = replay.start.row.next_offset, replay.end.row.next_offset
     text = (
         f"partition {part}: a replay of records {start} to {end} gives the ledger's rows ({counts}) and hashes;"
-        " ids are dense, quantities kept, the book is not crossed"
+        " each journaled order has one outcome or none yet; ids are dense, quantities kept, the book is not crossed"
     )
     return Report([text], comparison.problems)
 
@@ -96,5 +96,7 @@ def _check_holds(money: Money, report: Report) -> None:
         has, need = held.get((account, asset), 0), needs.get((account, asset), 0)
         if has != need:
             report.problems.append(f"account {account} holds {has} of asset {asset}, its orders need {need}")
-    report.problems += [f"order {order_id} is open in the ledger or at intake alone" for order_id in money.strays]
+    report.problems += [
+        f"order {order_id} has one outcome among the orders and another at intake" for order_id in money.strays
+    ]
     report.checked.append(f"holds: {len(held):,} equal what open orders and orders on their way need")

@@ -173,9 +173,9 @@ async def test_a_record_that_is_no_frame_becomes_a_dead_letter_and_trading_goes_
 
 async def test_an_order_without_intake_halts_its_partition_alone(tmp_path: Path) -> None:
     async with engine_room(tmp_path, partitions=2) as room:
-        good, stranger = (await room.hold(room.order("buy 5@900")))[0], room.order("buy 5@901", order_id=99_999)
-        stranger = msgspec.structs.replace(stranger, valid_until_ms=1 << 50)
-        await room.journal([good, stranger, room.order("buy 1@1", valid_until_ms=1)])
+        good, late = await room.hold(room.order("buy 5@900"), room.order("buy 1@1"))
+        stranger = room.order("buy 5@901", order_id=99_999, valid_until_ms=1 << 50)
+        await room.journal([good, stranger, msgspec.structs.replace(late, valid_until_ms=1)])
         await room.until(lambda: 0 in room.engine.halted)
         assert "99999" in room.engine.halted[0]
         assert (await room.outcome(good.command_id)).code == 0, "what came before the halt is committed and answered"

@@ -1,5 +1,6 @@
 """A sound ledger proves itself; any row that is changed, added or removed is found."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from outcry.adapters.sqlite import Store
 from outcry.codec import encode_frame
 from outcry.market.commands import Tick
 from outcry.market.terms import STOP_LOSS_LIMIT
+from outcry.ports import Clock
 from outcry.roles.engine.replay import replay
 from outcry.roles.engine.verify import verify
 from tests.support.engine_room import BEN, EngineRoom, engine_room
@@ -30,13 +32,54 @@ TAMPERED = {
     "an intake row is gone": "DELETE FROM intake WHERE order_id IN (SELECT order_id FROM orders WHERE open = 1)",
     "a deposit nobody made": "INSERT INTO transfers SELECT 9999, 0, 1001, asset_id, 5, 'x', 'y' FROM assets LIMIT 1",
 }
+# Each is seen by one check alone, which says so.
+NAMED = {
+    "a candle is higher": ("UPDATE candles SET high = high + 1 WHERE interval_ms = 60000", "a candle differs"),
+    "a day's candle has more trades": ("UPDATE candles SET trades = 99 WHERE interval_ms = 86400000", "trades is 99"),
+    "a candle is gone": ("DELETE FROM candles WHERE interval_ms = 3600000", "1 candle rows where the ledger has 0"),
+    "a candle of no trade": (
+        "INSERT INTO candles SELECT 2, interval_ms, open_ms, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1 FROM candles"
+        " WHERE symbol_id = 1",
+        "0 candle rows where the ledger has 1",
+    ),
+    "a dead letter is gone": ("DELETE FROM dead_letter", "1 dead letter rows where the ledger has 0"),
+    "a dead letter of no record": (
+        "INSERT INTO dead_letter SELECT part, 3, '', record FROM dead_letter",
+        "dead letter",
+    ),
+    "a dead letter says something else": ("UPDATE dead_letter SET record = x'00'", "a dead letter differs"),
+    "an ignored order was filled": ("UPDATE orders SET executed = 1 WHERE applied_offset = -1", "never reached the"),
+    "an ignored order is forgotten": ("DELETE FROM orders WHERE applied_offset = -1", "has no outcome"),
+    "an outcome nobody asked for": (
+        "INSERT INTO orders SELECT order_id + 900, part, symbol_id, account_id, client_order_id, side, type,"
+        " tif, price, qty, quote_qty, stop_price, trail_bps, iceberg_qty, stp, status, executed, cum_quote, held,"
+        " visible, prevented, stage, trail_ref, priority_seq, list_id, maker_ppm, taker_ppm, strategy_id,"
+        " strategy_type, placed_ms, updated_ms, working_ms, applied_offset, code, text, open FROM orders"
+        " WHERE open = 0 AND applied_offset >= 0 LIMIT 1",
+        "the ledger has outcomes of",
+    ),
+    "intake tells another outcome": (
+        "UPDATE intake SET applied_offset = applied_offset + 1 WHERE open = 0 AND applied_offset > 0",
+        "another at intake",
+    ),
+    "an outcome is known at intake alone": (
+        "INSERT INTO intake SELECT 900, part, account_id, symbol_id, asset_id, 0, 'x', body, intake_ms, valid_until_ms,"
+        " applied_offset, NULL, -1, 0 FROM intake WHERE applied_offset >= 0 LIMIT 1",
+        "order 900 has one outcome among the orders and another at intake",
+    ),
+}
 
 
 async def busy(room: EngineRoom) -> None:
     for n in range(5):
         await room.place(room.order(f"buy 3@{1000 + n}"), room.order("sell 2@1000", BEN))
     await room.place(room.order("buy 1@2000", type=STOP_LOSS_LIMIT, stop_price=1900))
-    await room.place(room.order("buy 5@900", part=1))
+    await room.store.journal.append([(0, b"no frame")])
+    (late,) = await room.hold(room.order("buy 1@950"), window_ms=1)
+    await asyncio.sleep(0.005)
+    await room.journal([late])
+    await room.place(room.order("buy 5@900", part=1), room.order("buy 1@940"))
+    assert await room.store.ledger.void(0) == [late.order_id]
     await room.keeper.fold_now()
     await room.engine.stop()
 
@@ -45,24 +88,71 @@ def silent(text: str) -> None:
     """Shows no progress."""
 
 
+async def proven_after(room: EngineRoom, change: str) -> list[str]:
+    """The problems that are found in a copy of the room's file after a change."""
+    copy = room.folder / "copy.db"
+    with sqlite3.connect(room.folder / "outcry.db") as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+        assert target.execute(change).rowcount > 0
+    source.close()
+    target.close()
+    store = Store(copy, clock=room.clock, read_only=True)
+    store.open()
+    try:
+        return (await verify(store.ledger, store.journal, silent)).problems
+    finally:
+        store.close()
+
+
 @pytest.mark.parametrize("what", TAMPERED)
 async def test_a_ledger_that_was_tampered_with_is_found_out(tmp_path: Path, what: str) -> None:
     async with engine_room(tmp_path, partitions=2) as room:
         await busy(room)
         assert (await room.verify()).problems == []
-        copy = tmp_path / "copy.db"
-        with sqlite3.connect(tmp_path / "outcry.db") as source, sqlite3.connect(copy) as target:
-            source.backup(target)
-            assert target.execute(TAMPERED[what]).rowcount > 0
-        source.close()
-        target.close()
-        store = Store(copy, clock=room.clock, read_only=True)
-        store.open()
-        try:
-            report = await verify(store.ledger, store.journal, silent)
-        finally:
-            store.close()
-        assert report.problems, what
+        assert await proven_after(room, TAMPERED[what]), what
+
+
+@pytest.mark.parametrize("what", NAMED)
+async def test_what_only_one_check_can_see_is_named(tmp_path: Path, what: str) -> None:
+    change, words = NAMED[what]
+    async with engine_room(tmp_path, partitions=2) as room:
+        await busy(room)
+        problems = await proven_after(room, change)
+        assert problems and all(words in problem for problem in problems), problems
+
+
+class Ahead:
+    """The clock of a later hour."""
+
+    def __init__(self, clock: Clock, hours: int) -> None:
+        self._clock, self._ms = clock, hours * 3_600_000
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms() + self._ms
+
+    def now_us(self) -> int:
+        return self.now_ms() * 1000
+
+
+async def test_candles_of_earlier_hours_and_between_two_trades_are_proven(tmp_path: Path) -> None:
+    async with engine_room(tmp_path) as room:
+        for hours in (2, 2, 30):
+            await room.place(room.order("buy 3@1000"), room.order("sell 3@1000", BEN))
+            room.clock = Ahead(room.clock, hours)  # type: ignore[assignment]
+            await room.crash()
+            await room.start()
+        await room.place(room.order("buy 3@1000"), room.order("sell 3@1000", BEN))
+        hour = "FROM candles WHERE interval_ms = 3600000 ORDER BY open_ms LIMIT 1 OFFSET"
+        earlier = f"UPDATE candles SET close = 7 WHERE (interval_ms, open_ms) IN (SELECT interval_ms, open_ms {hour} 1)"
+        assert any("close is 7" in problem for problem in await proven_after(room, earlier))
+        for place, counts in ((1, "3 candle rows where the ledger has 4"), (2, "0 candle rows where the ledger has 1")):
+            extra = f"INSERT INTO candles SELECT 1, interval_ms, open_ms + 3600000,1,1,1,1,1,1,1,0,0,1,1 {hour} {place}"
+            assert any(counts in problem for problem in await proven_after(room, extra))
+        await room.keeper.checkpoint_all()
+        kept = await room.store.ledger.checkpoints(0)
+        await room.store.ledger.drop_checkpoints(0, kept[-1].next_offset)
+        newest = "UPDATE candles SET low = 0 WHERE open_ms IN (SELECT max(open_ms) FROM candles)"
+        assert any("low is 0" in problem for problem in await proven_after(room, newest))
 
 
 async def test_a_running_exchange_can_be_verified_and_replayed(tmp_path: Path) -> None:
