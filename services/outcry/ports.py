@@ -290,7 +290,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """One symbol's public changes in one engine batch.
+    """One symbol's public changes in one engine batch; ``time_ms`` is the log time at its end.
 
     ``levels`` are (side, price ticks, absolute visible lots; 0 removes). ``first_u`` > ``last_u``: no level changed.
     ``snapshot`` True: ``levels`` is the whole book and replaces what was known.
@@ -305,7 +305,7 @@ class MarketUpdate(msgspec.Struct, frozen=True, kw_only=True):
     last_u: int
     time_ms: int
     levels: tuple[tuple[int, int, int], ...] = ()
-    trades: tuple[Traded, ...] = ()
+    trades: tuple[TradeRow, ...] = ()
     snapshot: bool = False
     status: int = 0  # Instrument.status when the instrument changed, else 0
 

@@ -20,6 +20,7 @@ from outcry.roles.stream.hub import Hub
 from outcry.roles.stream.sockets import MarketSockets
 from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
+from outcry.rows import TradeRow
 from tests.support.gated import ACCOUNT, KEY, SECRET, TABLE, Gated, gated
 from tests.support.prints import BTCUSD
 from tests.support.served import served
@@ -41,15 +42,16 @@ class Stage:
     u: int = 0
     opened: list[ClientConnection] = field(default_factory=list)
 
-    async def happen(self, *levels: Level, trades: tuple[Any, ...] = (), **change: Any) -> None:
-        """Publishes the next update; each level is an update id of its own."""
+    async def happen(self, *levels: Level, trades: tuple[TradeRow, ...] = (), **change: Any) -> None:
+        """Publishes the next update; each level is an update id of its own. Trades without a time happen now."""
         first_u = self.u + 1
         self.u += len(levels)
         self.seq += 1
+        now_ms = self.front.clock.now_ms()
         fields = {
             "symbol_id": BTCUSD.symbol_id, "part": 0, "epoch": 1, "first_seq": self.seq, "last_seq": self.seq,
-            "first_u": first_u, "last_u": self.u, "time_ms": self.front.clock.now_ms(), "levels": levels,
-            "trades": trades,
+            "first_u": first_u, "last_u": self.u, "time_ms": now_ms, "levels": levels,
+            "trades": tuple(trade._replace(time_ms=trade.time_ms or now_ms) for trade in trades),
         }  # fmt: skip
         await self.front.venue.feed.publish(Publication(updates=(MarketUpdate(**{**fields, **change}),)))
 

@@ -56,7 +56,7 @@ class Blotter:
         self.postings: list[PostingRow] = []
         self.prevented: list[PreventedRow] = []
         self.moved: dict[int, None] = {}  # accounts, in the order in which their money moved
-        self.traded: dict[int, list[Traded]] = {}  # by symbol
+        self.traded: dict[int, list[TradeRow]] = {}  # by symbol
         self._awaited: dict[int, int] = {}  # order id -> hold, for orders that came since the last page
         self._touched: dict[int, Order] = {}
         self._rows: dict[int, OrderRow] = {}  # rows already made and still true
@@ -162,31 +162,30 @@ class Blotter:
 
     def _trade(self, traded: Traded, offset: int, time_ms: int) -> None:
         symbol_id, trade_id = traded.symbol_id, traded.trade_id
-        self.trades.append(
-            TradeRow(
-                symbol_id,
-                trade_id,
-                traded.agg_id,
-                self._part,
-                offset,
-                self.event_seq,
-                time_ms,
-                traded.price,
-                traded.qty,
-                traded.amount,
-                traded.taker_side,
-                traded.maker_id,
-                traded.taker_id,
-                traded.maker_account,
-                traded.taker_account,
-                traded.maker_fee,
-                traded.taker_fee,
-            )
+        row = TradeRow(
+            symbol_id,
+            trade_id,
+            traded.agg_id,
+            self._part,
+            offset,
+            self.event_seq,
+            time_ms,
+            traded.price,
+            traded.qty,
+            traded.amount,
+            traded.taker_side,
+            traded.maker_id,
+            traded.taker_id,
+            traded.maker_account,
+            traded.taker_account,
+            traded.maker_fee,
+            traded.taker_fee,
         )
+        self.trades.append(row)
         of_symbol = self.traded.get(symbol_id)
         if of_symbol is None:
             of_symbol = self.traded[symbol_id] = []
-        of_symbol.append(traded)
+        of_symbol.append(row)
         self._candles.trade(time_ms, traded)
         part, postings, moved = self._part, self.postings, self.moved
         idx = self.event_seq * MAX_LEGS

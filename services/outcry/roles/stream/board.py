@@ -98,19 +98,18 @@ class Board:
                 channel.emit(message)
 
     def _print(self, update: MarketUpdate) -> None:
-        time_ms = update.time_ms
         if self.rolling is not None:
-            self.rolling.count(time_ms, update.trades)
+            self.rolling.count(update.trades)
         for tape in self.klines.values():
-            tape.count(time_ms, update.trades)
+            tape.count(update.trades)
         channel = self._channels.get(self._stem + "trade")
         if channel is not None:
-            for traded in update.trades:
-                channel.emit(Message(payloads.trade(self.instrument, time_ms, traded)))
+            for trade in update.trades:
+                channel.emit(Message(payloads.trade(self.instrument, update.time_ms, trade)))
         channel = self._channels.get(self._stem + "aggTrade")
         if channel is not None:
             for group in payloads.aggregates(update.trades):
-                channel.emit(Message(payloads.aggregate(self.instrument, time_ms, group)))
+                channel.emit(Message(payloads.aggregate(self.instrument, update.time_ms, group)))
 
     def _change(self, update: MarketUpdate) -> None:
         moved = update.first_u <= update.last_u

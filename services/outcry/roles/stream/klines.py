@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from outcry.market.candles import INTERVALS, SECOND, Bar, next_open, open_of
-from outcry.market.events import Traded
 from outcry.market.instrument import Instrument
 from outcry.roles.stream.payloads import Payload, kline
 from outcry.rows import CandleRow, TradeRow
@@ -14,7 +13,7 @@ QUIET_MS: Final = 1_000  # a candle closes this long after its end even if nothi
 MAX_WAITING_TRADES: Final = 50_000  # trades kept while the ledger is read; older ones are dropped
 MAX_CLOSED: Final = 100  # closed candles waiting for the next beat; older ones are dropped
 
-Waiting = deque[tuple[int, Traded]]
+Waiting = deque[TradeRow]
 
 
 class KlineTape:
@@ -45,17 +44,17 @@ class KlineTape:
         self.ready = True
         counted = self._bar.last_trade
         while self._waiting:
-            time_ms, traded = self._waiting.popleft()
-            if traded.trade_id > counted and time_ms >= self._bar.open_ms:
-                self._add(time_ms, traded)
+            trade = self._waiting.popleft()
+            if trade.trade_id > counted and trade.time_ms >= self._bar.open_ms:
+                self._add(trade)
 
-    def count(self, time_ms: int, trades: Sequence[Traded]) -> None:
-        """Counts trades at log time ``time_ms``."""
-        for traded in trades:
+    def count(self, trades: Sequence[TradeRow]) -> None:
+        """Counts new trades, each at its own log time."""
+        for trade in trades:
             if self.ready:
-                self._add(time_ms, traded)
+                self._add(trade)
             else:
-                self._waiting.append((time_ms, traded))
+                self._waiting.append(trade)
 
     def closed(self, instrument: Instrument, log_ms: int, now_ms: int) -> list[Payload]:
         """Candles that have ended since the last call, as seen at log time ``log_ms``."""
@@ -76,10 +75,10 @@ class KlineTape:
         """Whether the growing candle is told at this full second: each for 1s, every other one else."""
         return self.ready and (self.length_ms == SECOND or beat_ms % (2 * SECOND) == 0)
 
-    def _add(self, time_ms: int, traded: Traded) -> None:
-        if time_ms >= self._end_ms:
-            self._roll(time_ms)
-        self._bar.add(traded)
+    def _add(self, trade: TradeRow) -> None:
+        if trade.time_ms >= self._end_ms:
+            self._roll(trade.time_ms)
+        self._bar.add(trade)
 
     def _roll(self, until_ms: int) -> None:
         last_open = self.opens(until_ms)

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from outcry.decimals import money_text, percent_text, price_text, qty_text, weighted_price
 from outcry.market.candles import Bar
-from outcry.market.events import Traded
 from outcry.market.instrument import Instrument
 from outcry.market.terms import BUY, SELL
 from outcry.roles.stream.changes import Changes
+from outcry.rows import TradeRow
 
 Payload = dict[str, Any]
 Level = tuple[int, int]  # price ticks, visible lots
@@ -52,42 +52,42 @@ def in_microseconds(payload: Payload | Sequence[Payload]) -> Any:
     return {**payload, **changed}
 
 
-def trade(instrument: Instrument, time_ms: int, traded: Traded) -> Payload:
+def trade(instrument: Instrument, event_ms: int, row: TradeRow) -> Payload:
     """``<symbol>@trade``; ``m``: the buyer was the maker."""
     return {
         "e": "trade",
-        "E": time_ms,
+        "E": event_ms,
         "s": instrument.symbol,
-        "t": traded.trade_id,
-        "p": price_text(instrument, traded.price),
-        "q": qty_text(instrument, traded.qty),
-        "T": time_ms,
-        "m": traded.taker_side == SELL,
+        "t": row.trade_id,
+        "p": price_text(instrument, row.price),
+        "q": qty_text(instrument, row.qty),
+        "T": row.time_ms,
+        "m": row.taker_side == SELL,
         "M": True,
     }
 
 
-def aggregate(instrument: Instrument, time_ms: int, trades: Sequence[Traded]) -> Payload:
+def aggregate(instrument: Instrument, event_ms: int, trades: Sequence[TradeRow]) -> Payload:
     """``<symbol>@aggTrade``: trades of one taker order at one price."""
     first, last = trades[0], trades[-1]
     return {
         "e": "aggTrade",
-        "E": time_ms,
+        "E": event_ms,
         "s": instrument.symbol,
         "a": first.agg_id,
         "p": price_text(instrument, first.price),
         "q": qty_text(instrument, sum(each.qty for each in trades)),
         "f": first.trade_id,
         "l": last.trade_id,
-        "T": time_ms,
+        "T": first.time_ms,
         "m": first.taker_side == SELL,
         "M": True,
     }
 
 
-def aggregates(trades: Iterable[Traded]) -> list[list[Traded]]:
+def aggregates(trades: Iterable[TradeRow]) -> list[list[TradeRow]]:
     """Trades in order, split where the aggregate trade id changes."""
-    groups: list[list[Traded]] = []
+    groups: list[list[TradeRow]] = []
     for each in trades:
         if groups and groups[-1][0].agg_id == each.agg_id:
             groups[-1].append(each)

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from outcry.market.candles import DAY, MINUTE, Bar
-from outcry.market.events import Traded
 from outcry.roles.stream.klines import MAX_WAITING_TRADES, Waiting
-from outcry.rows import CandleRow
+from outcry.rows import CandleRow, TradeRow
 
 DAY_MINUTES: Final = DAY // MINUTE
 AVERAGE_MS: Final = 5 * MINUTE
@@ -36,17 +35,17 @@ class Rolling:
         self.ready = True
         counted = self._minutes[-1].last_trade if self._minutes else 0
         while self._waiting:
-            time_ms, traded = self._waiting.popleft()
-            if traded.trade_id > counted:
-                self._add(time_ms, traded)
+            trade = self._waiting.popleft()
+            if trade.trade_id > counted:
+                self._add(trade)
 
-    def count(self, time_ms: int, trades: Sequence[Traded]) -> None:
-        """Counts trades at log time ``time_ms``."""
-        for traded in trades:
+    def count(self, trades: Sequence[TradeRow]) -> None:
+        """Counts new trades, each at its own log time."""
+        for trade in trades:
             if self.ready:
-                self._add(time_ms, traded)
+                self._add(trade)
             else:
-                self._waiting.append((time_ms, traded))
+                self._waiting.append(trade)
 
     def window(self, length_ms: int, now_ms: int) -> tuple[Bar, int]:
         """All trades since the minute in which the window begins, and the last price before them.
@@ -69,14 +68,14 @@ class Rolling:
         bar, _ = self.window(AVERAGE_MS, now_ms)
         return bar.amount, bar.volume, bar.close
 
-    def _add(self, time_ms: int, traded: Traded) -> None:
-        open_ms = time_ms - time_ms % MINUTE
+    def _add(self, trade: TradeRow) -> None:
+        open_ms = trade.time_ms - trade.time_ms % MINUTE
         if not self._minutes or self._minutes[-1].open_ms < open_ms:
-            self._minutes.append(Bar(open_ms, traded.price))
+            self._minutes.append(Bar(open_ms, trade.price))
         elif self._minutes[-1].open_ms > open_ms:
             self._sums.clear()
-        self._minutes[-1].add(traded)
-        self.last_qty, self.last_trade_ms = traded.qty, time_ms
+        self._minutes[-1].add(trade)
+        self.last_qty, self.last_trade_ms = trade.qty, trade.time_ms
 
     def _forget(self, now_ms: int) -> None:
         oldest = (now_ms - DAY) // MINUTE * MINUTE

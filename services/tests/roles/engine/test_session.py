@@ -17,6 +17,7 @@ from outcry.market.commands import (
     SetVersion,
     Tick,
 )
+from outcry.market.events import Traded
 from outcry.market.pit import Pit
 from outcry.market.terms import (
     ALLOW_FAILURE,
@@ -281,6 +282,21 @@ def test_only_followed_accounts_hear_of_their_orders() -> None:
         (ANN, "OrderAccepted"), (ANN, "Traded"),
     ]  # fmt: skip
     assert news.moved == (ANN,)
+
+
+def test_trades_of_one_batch_are_told_with_the_time_of_their_own_record() -> None:
+    desk = Desk()
+    desk.apply(desk.order("sell 5@100", BEN))
+    desk.take()
+    for _ in range(2):
+        desk.now_ms += 1_000
+        desk.apply(desk.order("buy 1@100", ANN))
+    batch, news = desk.take()
+    times = [desk.now_ms - 1_001, desk.now_ms]
+    (update,) = news.updates
+    assert [trade.time_ms for trade in update.trades] == [trade.time_ms for trade in batch.trades] == times
+    assert [each.time_ms for each in news.executions if isinstance(each.event, Traded)] == times
+    assert [outcome.time_ms for outcome in news.outcomes] == times
 
 
 def test_more_stops_than_one_command_may_trigger_go_on_in_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,3 +145,29 @@ async def test_money_that_comes_or_goes_is_told_once_with_the_new_balance(floor:
     assert updates == [("USD", "5.00000000"), ("BTC", "-5.00000000")]
     free = {each["a"]: each["f"] for event in told if event["e"] == "outboundAccountPosition" for each in event["B"]}
     assert free == {"USD": "10000005.00000000", "BTC": "95.00000000"}
+
+
+async def test_a_trade_has_one_time_wherever_it_is_told(floor: Floor) -> None:
+    async with (
+        floor.connect("/ws-api/v3") as trading,
+        floor.connect("/ws-api/v3") as listening,
+        floor.connect("/stream?streams=btcusd@trade/btcusd@aggTrade") as tape,
+    ):
+        await log_on(trading)
+        await log_on(listening)
+        await called(listening, "userDataStream.subscribe")
+        for number in range(ORDERS):
+            await trading.send(limit(number, "BUY" if number % 2 else "SELL", 50_000))
+        events = [(await heard(tape))["data"] for _ in range(ORDERS)]
+        reported: dict[int, int] = {}
+        while len(reported) < ORDERS // 2:
+            event = (await heard(listening))["event"]
+            if event.get("x") == "TRADE":
+                reported[event["t"]] = event["T"]
+    _, public = await floor.rest.get("/api/v3/trades", symbol="BTCUSD")
+    _, private = await floor.rest.signed("GET", "/api/v3/myTrades", symbol="BTCUSD")
+    stored = {row["id"]: row["time"] for row in public}
+    assert len(stored) == ORDERS // 2
+    assert stored == {row["id"]: row["time"] for row in private} == reported
+    assert stored == {event["t"]: event["T"] for event in events if event["e"] == "trade"}
+    assert stored == {event["l"]: event["T"] for event in events if event["e"] == "aggTrade"}

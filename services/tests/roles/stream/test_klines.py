@@ -14,7 +14,7 @@ def tape(now_ms: int = NOON, interval: str = "1m") -> KlineTape:
 
 def test_a_trade_moves_the_growing_candle() -> None:
     candle = tape()
-    candle.count(NOON + 5, [trade(1, 103, 2), trade(2, 101, 3)])
+    candle.count([trade(1, 103, 2, time_ms=NOON + 5), trade(2, 101, 3, time_ms=NOON + 5)])
     k = candle.current(BTCUSD, NOON + 1000)["k"]
     assert (k["o"], k["h"], k["l"], k["c"]) == ("1.03000000", "1.03000000", "1.01000000", "1.01000000")
     assert (k["t"], k["T"], k["f"], k["L"], k["n"], k["x"]) == (NOON, NOON + 59_999, 1, 2, 2, False)
@@ -24,7 +24,7 @@ def test_a_trade_moves_the_growing_candle() -> None:
 
 def test_a_candle_closes_once_when_the_log_passes_its_end() -> None:
     candle = tape()
-    candle.count(NOON + 5, [trade(1, 103)])
+    candle.count([trade(1, 103, time_ms=NOON + 5)])
     assert candle.closed(BTCUSD, NOON + 59_999, NOON + 60_000) == []
     [ended] = candle.closed(BTCUSD, NOON + 60_000, NOON + 60_100)
     assert ended["k"]["x"] is True
@@ -43,8 +43,8 @@ def test_a_candle_of_a_quiet_market_closes_by_the_clock() -> None:
 
 def test_a_trade_behind_the_end_of_a_candle_opens_the_next() -> None:
     candle = tape()
-    candle.count(NOON + 10, [trade(1, 103)])
-    candle.count(NOON + 60_010, [trade(2, 104)])
+    candle.count([trade(1, 103, time_ms=NOON + 10)])
+    candle.count([trade(2, 104, time_ms=NOON + 60_010)])
     [ended] = candle.closed(BTCUSD, NOON + 60_010, NOON + 60_100)
     assert (ended["k"]["c"], ended["k"]["n"]) == ("1.03000000", 1)
     assert candle.current(BTCUSD, NOON + 60_200)["k"]["o"] == "1.04000000"
@@ -65,7 +65,7 @@ def test_a_long_stall_is_not_made_up_for_without_end() -> None:
 def test_trades_that_the_ledger_already_counts_are_not_counted_twice() -> None:
     candle = KlineTape("1h")
     hour = NOON - NOON % 3_600_000
-    candle.count(NOON, [trade(7), trade(8)])
+    candle.count([trade(7, time_ms=NOON), trade(8, time_ms=NOON)])
     candle.begin(NOON, 100, [minute(hour, 90, 4, first=1, last=7)])
     k = candle.current(BTCUSD, NOON)["k"]
     assert (k["n"], k["f"], k["L"], k["o"], k["c"]) == (8, 1, 8, "0.90000000", "1.00000000")

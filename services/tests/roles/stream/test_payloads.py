@@ -16,17 +16,18 @@ def update(first_u: int, last_u: int, *levels: tuple[int, int, int]) -> MarketUp
 
 
 def test_a_trade_has_its_fields() -> None:
-    assert payloads.trade(BTCUSD, 1_000, trade(7, 12_345, 3, side=SELL)) == {
-        "e": "trade", "E": 1000, "s": "BTCUSD", "t": 7, "p": "123.45000000", "q": "0.00003000", "T": 1000, "m": True,
+    assert payloads.trade(BTCUSD, 1_000, trade(7, 12_345, 3, side=SELL, time_ms=998)) == {
+        "e": "trade", "E": 1000, "s": "BTCUSD", "t": 7, "p": "123.45000000", "q": "0.00003000", "T": 998, "m": True,
         "M": True,
     }  # fmt: skip
 
 
 def test_trades_of_one_taker_order_at_one_price_are_one_aggregate() -> None:
-    groups = payloads.aggregates([trade(1, agg=4), trade(2, agg=4), trade(3, agg=5)])
+    groups = payloads.aggregates([trade(1, agg=4, time_ms=7), trade(2, agg=4, time_ms=7), trade(3, agg=5)])
     assert [[each.trade_id for each in group] for group in groups] == [[1, 2], [3]]
     told = payloads.aggregate(BTCUSD, 9, groups[0])
     assert (told["a"], told["f"], told["l"], told["q"], told["m"]) == (4, 1, 2, "0.00010000", False)
+    assert (told["E"], told["T"]) == (9, 7)
 
 
 def test_merged_changes_keep_the_last_quantity_and_span_all_updates() -> None:
@@ -68,7 +69,7 @@ def test_microseconds_reach_every_time_of_a_payload() -> None:
     micro = payloads.in_microseconds(kline)
     assert (micro["E"], micro["k"]["t"], micro["k"]["T"]) == (5_000_000, 0, 59_999_999)
     assert payloads.in_microseconds([payloads.shutdown(7)]) == [{"e": "serverShutdown", "E": 7000}]
-    told = payloads.in_microseconds(payloads.trade(BTCUSD, 3, trade(1)))
-    assert (told["E"], told["T"], told["t"]) == (3000, 3000, 1)
+    told = payloads.in_microseconds(payloads.trade(BTCUSD, 3, trade(1, time_ms=2)))
+    assert (told["E"], told["T"], told["t"]) == (3000, 2000, 1)
     book = payloads.book_ticker(BTCUSD, 3, (1, 1), (2, 2))
     assert payloads.in_microseconds(book) == book

@@ -21,7 +21,7 @@ from outcry.ports import Execution
 from outcry.roles.stream import reports
 from outcry.rows import Balance, ListRow, OrderRow
 from tests.support.orders import order_row as order
-from tests.support.prints import BTCUSD, trade
+from tests.support.prints import BTCUSD, traded
 
 ALWAYS = set("eEscSofqpPFgCxXrilzLnNTtIwmMOZYQV")
 
@@ -56,18 +56,18 @@ def test_an_order_that_filled_in_its_own_command_was_new_first() -> None:
 
 def test_each_fill_shows_the_order_as_it_was_after_it() -> None:
     row = order(status=terms.FILLED, executed=10, cum_quote=10_000, open=0)
-    first = trade(4, 100, 3, taker_id=9, taker_left=7, taker_executed=3, taker_quote=3_000, taker_fee=12)
+    first = traded(4, 100, 3, taker_id=9, taker_left=7, taker_executed=3, taker_quote=3_000, taker_fee=12)
     found = told(first, row)
     assert (found["x"], found["X"], found["l"], found["z"]) == ("TRADE", "PARTIALLY_FILLED", "0.00003000", "0.00003000")
     assert (found["L"], found["Y"], found["Z"]) == ("1.00000000", "0.00003000", "0.00003000")
     assert (found["n"], found["N"], found["t"], found["m"], found["w"]) == ("0.00000012", "BTC", 4, False, True)
-    last = told(trade(5, 100, 7, taker_id=9, taker_left=0, taker_executed=10, taker_quote=10_000), row)
+    last = told(traded(5, 100, 7, taker_id=9, taker_left=0, taker_executed=10, taker_quote=10_000), row)
     assert (last["X"], last["z"], last["w"]) == ("FILLED", "0.00010000", False)
 
 
 def test_the_makers_side_of_a_fill_is_the_makers() -> None:
     row = order(side=terms.SELL, status=terms.PARTIALLY_FILLED, executed=3)
-    found = told(trade(4, 100, 3, maker_id=9, maker_left=7, maker_executed=3, maker_fee=5), row)
+    found = told(traded(4, 100, 3, maker_id=9, maker_left=7, maker_executed=3, maker_fee=5), row)
     assert (found["m"], found["X"], found["N"], found["n"]) == (True, "PARTIALLY_FILLED", "USD", "0.00000005")
 
 

@@ -23,8 +23,8 @@ def test_a_market_without_trades_stands_at_the_price_before() -> None:
 
 def test_what_is_older_than_the_window_falls_out_of_it() -> None:
     rolling = started()
-    rolling.count(NOON, [trade(1, 50)])
-    rolling.count(NOON + 2 * HOUR, [trade(2, 60)])
+    rolling.count([trade(1, 50, time_ms=NOON)])
+    rolling.count([trade(2, 60, time_ms=NOON + 2 * HOUR)])
     bar, before = rolling.window(HOUR, NOON + 2 * HOUR + 5)
     assert (bar.open, bar.close, bar.trades, before) == (60, 60, 1, 50)
     assert bar.open_ms == (NOON + HOUR + 5) // MINUTE * MINUTE
@@ -32,7 +32,7 @@ def test_what_is_older_than_the_window_falls_out_of_it() -> None:
 
 def test_trades_that_the_ledger_already_counts_are_not_counted_twice() -> None:
     rolling = Rolling()
-    rolling.count(NOON + 1, [trade(4, 70), trade(5, 71)])
+    rolling.count([trade(4, 70, time_ms=NOON + 1), trade(5, 71, time_ms=NOON + 1)])
     rolling.begin(60, [minute(NOON, 65, 10, first=1, last=4)], (NOON, 10))
     bar, _ = rolling.window(DAY, NOON + 2)
     assert (bar.trades, bar.volume, bar.close, bar.last_trade) == (5, 15, 71, 5)
@@ -40,8 +40,8 @@ def test_trades_that_the_ledger_already_counts_are_not_counted_twice() -> None:
 
 def test_the_average_price_is_that_of_five_minutes() -> None:
     rolling = started()
-    rolling.count(NOON - 10 * MINUTE, [trade(1, 10, 100)])
-    rolling.count(NOON - MINUTE, [trade(2, 100, 1), trade(3, 103, 2)])
+    rolling.count([trade(1, 10, 100, time_ms=NOON - 10 * MINUTE)])
+    rolling.count([trade(2, 100, 1, time_ms=NOON - MINUTE), trade(3, 103, 2, time_ms=NOON - MINUTE)])
     amount, volume, last = rolling.average(NOON)
     assert (amount, volume, last) == ((100 + 206) * 10, 3, 103)
 
@@ -55,7 +55,7 @@ def test_a_window_is_the_sum_of_its_trades(steps: list[tuple[int, int, int]], le
     seen: list[tuple[int, int, int]] = []
     for number, (step, price, qty) in enumerate(steps, 1):
         now_ms += step
-        rolling.count(now_ms, [trade(number, price, qty)])
+        rolling.count([trade(number, price, qty, time_ms=now_ms)])
         seen.append((now_ms, price, qty))
         open_ms = (now_ms - length_ms) // MINUTE * MINUTE
         inside = [(p, q) for t, p, q in seen if t >= open_ms]
