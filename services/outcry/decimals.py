@@ -1,11 +1,9 @@
 """Whole numbers as Binance's decimal strings with exactly 8 decimals, and back."""
 
-from decimal import Context, Decimal
-
 from outcry.market.instrument import Instrument
 from outcry.market.terms import MINOR_UNITS
 
-_EXACT = Context(prec=64)  # more digits than any amount on the wire can have
+DECIMALS = 8  # of every amount; MINOR_UNITS is a one with as many zeros
 
 
 def money_text(minor: int) -> str:
@@ -30,11 +28,14 @@ def rate_text(ppm: int) -> str:
     return money_text(ppm * (MINOR_UNITS // 1_000_000))
 
 
-def minor_units(value: Decimal) -> int | None:
-    """A decimal amount in minor units (1e-8), or None where it has more than 8 decimals."""
-    scaled = _EXACT.multiply(value, Decimal(MINOR_UNITS))
-    whole = int(scaled)
-    return whole if whole == scaled else None
+def minor_units(text: str) -> int | None:
+    """Digits with or without a point, such as ``"1.5"``, in minor units; None where more than 8 decimals count."""
+    whole, _, fraction = text.partition(".")
+    if len(fraction) > DECIMALS:
+        fraction = fraction.rstrip("0")
+        if len(fraction) > DECIMALS:
+            return None
+    return int(whole + fraction.ljust(DECIMALS, "0"))
 
 
 def weighted_price(instrument: Instrument, amount: int, volume: int) -> int:

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,8 +57,7 @@ def listed(symbol_id: int, symbol: str) -> Instrument:
 async def say_params(call: Call) -> Any:
     """Answers with what it was asked, so that a test sees what an endpoint would see."""
     shown = {n: v.symbol if isinstance(v, Instrument) else v for n, v in call.params.items()}
-    texts = {n: str(v) if isinstance(v, Decimal) else v for n, v in shown.items()}
-    return {"params": texts, "account": call.account.account_id if call.account else None}
+    return {"params": shown, "account": call.account.account_id if call.account else None}
 
 
 async def fall(call: Call) -> Any:

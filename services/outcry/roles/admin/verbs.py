@@ -4,7 +4,6 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from outcry.codec import encode_frame
@@ -243,7 +242,7 @@ async def _moved(transfer: Awaitable[Transfer]) -> Transfer:
 
 def _amount(text: str) -> int:
     """A positive decimal with at most 8 decimals in minor units."""
-    amount = minor_units(Decimal(text)) if AMOUNT.fullmatch(text) else None
+    amount = minor_units(text) if AMOUNT.fullmatch(text) else None
     if amount is None or not 0 < amount < MAX_AMOUNT:
         raise Refused(f"{text!r} is no amount. Write a positive decimal with at most 8 decimals, such as 0.5.")
     return amount

@@ -11,7 +11,7 @@ from outcry.roles.api.errors import Refusal
 from outcry.roles.api.idempotency import StoredAnswer, once, refused
 from outcry.roles.api.intents import Place
 from outcry.roles.api.orderform import ORDER_PARAMS, Caller, caller_of, place_of
-from outcry.roles.api.params import Recipe, plain
+from outcry.roles.api.params import Instruments, Recipe, plain
 from outcry.roles.api.render import Json
 from outcry.roles.api.tickets import Answer, Key
 from outcry.roles.api.trading import EXAMPLE_ORDER, stored_outcome
@@ -33,9 +33,7 @@ class Item:
         self.entered = False
         self.shape: str | None = None
         try:
-            if not isinstance(sent, dict):
-                raise Refusal(-1130, "Data sent for parameter 'orders' is not valid.")
-            params = _RECIPE.read(plain(sent), call.venue.instruments)
+            params = _params(sent, call.venue.instruments)
             if name:
                 params.setdefault("newClientOrderId", name)
             self.shape = params.get("newOrderRespType")
@@ -50,6 +48,14 @@ class Item:
             self.answer = answer_of(answer, self.place, self.shape).body
         else:
             self.answer = _refused(answer)
+
+
+def _params(sent: Any, instruments: Instruments) -> dict[str, Any]:
+    """An item's typed parameters. Raises Refusal."""
+    if not isinstance(sent, dict):
+        raise Refusal(-1130, "Data sent for parameter 'orders' is not valid.")
+    found = _RECIPE.read_sound(sent, instruments)
+    return _RECIPE.read(plain(sent), instruments) if found is None else found
 
 
 async def place_batch(call: Call) -> Any:

@@ -45,8 +45,9 @@ class Param:
 class Call:
     """One request, whichever socket it came by.
 
-    ``params`` are parsed by the endpoint's table: str, int, bool, Decimal, or (for kind ``symbol``) an Instrument;
-    absent optional ones without default are missing from the mapping. ``sent`` are the raw strings.
+    ``params`` are parsed by the endpoint's table: str, int, bool, or (for kind ``symbol``) an Instrument; a decimal
+    is an int of minor units, or ``params.TOO_PRECISE``; absent optional ones without default are missing from the
+    mapping. ``sent`` are the raw strings.
     """
 
     venue: "Venue"

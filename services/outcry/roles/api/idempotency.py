@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -67,11 +66,7 @@ def payload_hash(name: str, params: Mapping[str, Any]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Instrument):
-        return value.symbol
-    if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
-    return value
+    return value.symbol if isinstance(value, Instrument) else value
 
 
 def _give(answer: StoredAnswer) -> Any:

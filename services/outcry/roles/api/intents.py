@@ -1,6 +1,6 @@
 """What an account asks of the order desk, before it has an order id, a hold or a place in the journal."""
 
-from dataclasses import dataclass
+import msgspec
 
 from outcry.market.commands import PlaceOrder
 from outcry.market.instrument import Instrument
@@ -10,8 +10,7 @@ MIN_WINDOW_MS = 5_000
 MAX_WINDOW_MS = 60_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One new order. ``order`` has no ids, hold or bound yet; ``need`` minor units of ``asset`` pay for it.
 
     ``window_ms`` is how long after its intake the order may still be matched; ``deadline_us`` is the end of
@@ -26,8 +25,7 @@ class Place:
     deadline_us: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlacePair:
+class PlacePair(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Two new orders of which one cancels the other (OCO); the hold of both stands on ``above``."""
 
     client_list_id: str
@@ -43,8 +41,7 @@ class PlacePair:
         return self.above.deadline_us
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cancel:
+class Cancel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Ends one open order, named by its id, its client order id or both."""
 
     instrument: Instrument
@@ -56,8 +53,7 @@ class Cancel:
     deadline_us: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CancelOpen:
+class CancelOpen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Ends every open order of an account in one symbol."""
 
     instrument: Instrument
@@ -66,8 +62,7 @@ class CancelOpen:
     deadline_us: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Replace:
+class Replace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Ends one order and places another in one step."""
 
     old: Cancel
@@ -83,8 +78,7 @@ class Replace:
         return self.new.deadline_us
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Amend:
+class Amend(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Reduces an open order's total to ``qty`` lots; ``new_client_id`` names it from then on."""
 
     old: Cancel

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
-from outcry.decimals import minor_units
+import msgspec
+
 from outcry.market.commands import PlaceOrder
 from outcry.market.filters import check
 from outcry.market.holds import need_of
@@ -36,6 +37,7 @@ from outcry.market.terms import (
 from outcry.roles.api.endpoint import Call, Param
 from outcry.roles.api.errors import Refusal, filter_failure, market_closed, missing, too_precise, unwanted
 from outcry.roles.api.intents import MAX_WINDOW_MS, MIN_WINDOW_MS, Place
+from outcry.roles.api.params import TOO_PRECISE
 from outcry.roles.api.tickets import insufficient_balance
 from outcry.rows import AccountRow
 
@@ -47,6 +49,9 @@ DEFAULT_RECV_WINDOW_MS: Final = 5_000
 
 SIDES: Final = {"BUY": BUY, "SELL": SELL}
 TIFS: Final = {"GTC": GTC, "IOC": IOC, "FOK": FOK}
+RARE: Final = frozenset(
+    ("quoteOrderQty", "stopPrice", "trailingDelta", "icebergQty", "strategyId", "strategyType")
+)  # fmt: skip
 STP_MODES: Final = {
     "NONE": STP_NONE,
     "EXPIRE_TAKER": STP_EXPIRE_TAKER,
@@ -54,7 +59,8 @@ STP_MODES: Final = {
     "EXPIRE_BOTH": STP_EXPIRE_BOTH,
     "DECREMENT": STP_DECREMENT,
 }
-PEGS: Final = ("pegPriceType", "pegOffsetType", "pegOffsetValue")
+PEG_PARAMS: Final = ("pegPriceType", "pegOffsetType", "pegOffsetValue")
+PEGS: Final = frozenset(PEG_PARAMS)
 
 
 _PROCESS: Final = secrets.token_hex(6)
@@ -107,7 +113,7 @@ ORDER_PARAMS: Final = (
     Param(name="icebergQty", kind="decimal"),
     RESPONSE_TYPE,
     STP,
-    *(Param(name=name, note="pegged orders are not supported") for name in PEGS),
+    *(Param(name=name, note="pegged orders are not supported") for name in PEG_PARAMS),
 )
 
 
@@ -169,7 +175,6 @@ def _order(params: Params, caller: Caller, shown: Names) -> PlaceOrder:
     rule = RULES[params["type"]]
     _require(params, rule, shown)
     instrument: Instrument = params["symbol"]
-    tick, lot = instrument.tick_size, instrument.lot_size
     get = params.get
     account = caller.account
     order = PlaceOrder(
@@ -180,21 +185,31 @@ def _order(params: Params, caller: Caller, shown: Names) -> PlaceOrder:
         client_order_id=get("newClientOrderId") or new_client_id(),
         side=SIDES[params["side"]],
         type=rule.type,
-        qty=_units(get("quantity"), lot, "quantity", "LOT_SIZE"),
-        price=_units(get("price"), tick, shown.get("price", "price"), "PRICE_FILTER"),
+        qty=_units(get("quantity"), instrument.lot_size, "quantity", "LOT_SIZE"),
+        price=_units(get("price"), instrument.tick_size, shown.get("price", "price"), "PRICE_FILTER"),
         tif=TIFS[get("timeInForce", "GTC")],
+        stp=STP_MODES[get("selfTradePreventionMode", "NONE")],
+        maker_ppm=account.maker_ppm,
+        taker_ppm=account.taker_ppm,
+    )
+    return order if RARE.isdisjoint(params) else _with_rare_terms(order, params, shown)
+
+
+def _with_rare_terms(order: PlaceOrder, params: Params, shown: Names) -> PlaceOrder:
+    instrument: Instrument = params["symbol"]
+    tick, lot = instrument.tick_size, instrument.lot_size
+    get = params.get
+    whole = msgspec.structs.replace(
+        order,
         quote_qty=_units(get("quoteOrderQty"), 1, "quoteOrderQty", "NOTIONAL"),
         stop_price=_units(get("stopPrice"), tick, shown.get("stopPrice", "stopPrice"), "PRICE_FILTER"),
         trail_bps=get("trailingDelta", 0),
         iceberg_qty=_units(get("icebergQty"), lot, shown.get("icebergQty", "icebergQty"), "LOT_SIZE"),
-        stp=STP_MODES[get("selfTradePreventionMode", "NONE")],
-        maker_ppm=account.maker_ppm,
-        taker_ppm=account.taker_ppm,
         strategy_id=get("strategyId", 0),
         strategy_type=get("strategyType", 0),
     )
-    _check_together(order)
-    return order
+    _check_together(whole)
+    return whole
 
 
 def _require(params: Params, rule: Rule, shown: Names) -> None:
@@ -208,7 +223,7 @@ def _require(params: Params, rule: Rule, shown: Names) -> None:
         raise one_of(shown.get("stopPrice", "stopPrice"), shown.get("trailingDelta", "trailingDelta"))
     if rule.type == MARKET and ("quantity" in params) is ("quoteOrderQty" in params):
         raise unwanted("quoteOrderQty") if "quantity" in params else one_of("quantity", "quoteOrderQty")
-    if any(name in params for name in PEGS):
+    if not PEGS.isdisjoint(params):
         raise Refusal(-2010, "Pegged orders are not supported for this symbol.")
     if params.get("strategyType", LOWEST_STRATEGY_TYPE) < LOWEST_STRATEGY_TYPE:
         raise Refusal(-1134, f"`{shown.get('strategyType', 'strategyType')}` was less than 1000000.")
@@ -226,12 +241,11 @@ def one_of(first: str, second: str) -> Refusal:
     return Refusal(-1102, f"Param '{first}' or '{second}' must be sent, but both were empty/null!")
 
 
-def _units(value: Any, unit: int, name: str, failure: str) -> int:
-    """A decimal in units of so many minor units; 0 for one that was not sent."""
-    if value is None:
-        return 0
-    minor = minor_units(value)
+def _units(minor: int | None, unit: int, name: str, failure: str) -> int:
+    """An amount in units of so many minor units; 0 for one that was not sent."""
     if minor is None:
+        return 0
+    if minor == TOO_PRECISE:
         raise too_precise(name)
     units, rest = divmod(minor, unit)
     if rest or not units:

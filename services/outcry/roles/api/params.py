@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
 import msgspec
 
+from outcry.decimals import minor_units
 from outcry.market.instrument import Instrument
 from outcry.roles.api.endpoint import CLIENT_ID, DECIMAL, Param
 from outcry.roles.api.errors import Refusal, bad_symbol, illegal, missing
@@ -16,6 +16,7 @@ MAX_PAIRS: Final = 256  # names in one query, body or message; more are refused
 MAX_TEXT: Final = 512  # characters of a free text parameter
 MAX_SYMBOLS: Final = 256  # symbols in one list
 LARGEST_INT: Final = (1 << 63) - 1
+TOO_PRECISE: Final = -1  # a decimal of more than 8 decimals: legal as such, and refused by who needs it
 MICROSECONDS_FROM: Final = 10**14  # a time this large is in microseconds (in milliseconds it would be the year 5138)
 
 DECIMAL_RANGE: Final = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
@@ -55,19 +56,50 @@ Reader = Callable[[Any, Instruments], Any]
 class Recipe:
     """How one endpoint's parameters are read; made once, used for every request.
 
-    ``strict`` (native ``/v1``): unknown names are refused, and every problem is listed at once.
+    ``strict`` (native ``/v1``): unknown names are refused, and every problem is listed at once. A request is first
+    read in the order in which it came; only one with a problem is read again in the table's, to tell it.
     """
 
     def __init__(self, params: Sequence[Param], *, strict: bool = False) -> None:
         self.strict = strict
         self.names = frozenset(p.name for p in params)
         self._slots = tuple(_slot(p, strict) for p in params)
+        self._readers = {slot[0]: slot[4] for slot in self._slots}
+        self._structured = frozenset(slot[0] for slot in self._slots if slot[3])
+        self._required = tuple(p.name for p in params if p.required)
+        self._defaults = {p.name: p.default for p in params if p.default is not None}
+        self._known = self.names | ENVELOPE
         self._exclusive = {"symbol", "symbols"} <= self.names
 
     def read(self, sent: Mapping[str, Any], instruments: Instruments) -> dict[str, Any]:
         """Typed values by name; optional ones that were not sent and have no default are missing. Raises Refusal."""
-        if self.strict:
-            return self._read_strictly(sent, instruments)
+        found = self.read_sound(sent, instruments)
+        if found is None:
+            return self._read_strictly(sent, instruments) if self.strict else self._read_in_order(sent, instruments)
+        return found
+
+    def read_sound(self, sent: Mapping[str, Any], instruments: Instruments) -> dict[str, Any] | None:
+        """What ``read`` gives for a request without a problem and all its scalars as text; None for any other."""
+        found = dict(self._defaults)
+        readers = self._readers
+        for name, value in sent.items():
+            reader = readers.get(name)
+            if reader is None:
+                if self.strict and name not in self._known:
+                    return None
+            elif not value or (type(value) is not str and name not in self._structured):
+                return None
+            else:
+                try:
+                    found[name] = reader(value, instruments)
+                except Refusal:
+                    return None
+        for name in self._required:
+            if name not in found:
+                return None
+        return None if self._exclusive and "symbol" in found and "symbols" in found else found
+
+    def _read_in_order(self, sent: Mapping[str, Any], instruments: Instruments) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for slot in self._slots:
             _take(slot, sent, instruments, found)
@@ -80,7 +112,7 @@ class Recipe:
         problems = [
             (name, Refusal(-1103, f"An unknown parameter was sent: '{name[:64]}'."))
             for name in sent
-            if name not in self.names and name not in ENVELOPE
+            if name not in self._known
         ]
         for slot in self._slots:
             try:
@@ -134,7 +166,9 @@ def plain(params: Mapping[str, Any]) -> dict[str, Any]:
     """JSON parameters with scalars as the text a query would hold; nulls are left out, arrays and objects stay."""
     if len(params) > MAX_PAIRS:
         raise Refusal(-1101, "Too many parameters sent for this endpoint.")
-    return {name: text_of(value) for name, value in params.items() if value is not None}
+    return {
+        name: value if type(value) is str else text_of(value) for name, value in params.items() if value is not None
+    }
 
 
 def text_of(value: Any) -> Any:
@@ -210,10 +244,11 @@ def _int_reader(param: Param, strict: bool) -> Reader:
 
 
 def _decimal_reader(param: Param, strict: bool) -> Reader:
-    def read(value: str, instruments: Instruments) -> Decimal:
+    def read(value: str, instruments: Instruments) -> int:
         if DECIMAL.fullmatch(value) is None:
             raise illegal(param.name, DECIMAL_RANGE)
-        return Decimal(value)
+        minor = minor_units(value)
+        return TOO_PRECISE if minor is None else minor
 
     return read
 

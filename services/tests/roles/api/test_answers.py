@@ -1,7 +1,6 @@
 """What came of an order is told in the shapes of the Binance interface."""
 
 import asyncio
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -248,10 +247,10 @@ async def test_commands_of_two_partitions_travel_apart() -> None:
 
 
 def test_a_payload_is_the_same_without_its_signature_and_differs_with_its_terms() -> None:
-    first = payload_hash("order.place", {"symbol": BTCUSD, "quantity": Decimal("1.0"), "timestamp": 1})
-    assert first == payload_hash("order.place", {"quantity": Decimal("1.00"), "symbol": BTCUSD, "timestamp": 2})
-    assert first != payload_hash("order.place", {"symbol": BTCUSD, "quantity": Decimal("1.1")})
-    assert first != payload_hash("orders:batch", {"symbol": BTCUSD, "quantity": Decimal("1.0")})
+    first = payload_hash("order.place", {"symbol": BTCUSD, "quantity": 100_000_000, "timestamp": 1})
+    assert first == payload_hash("order.place", {"quantity": 100_000_000, "symbol": BTCUSD, "timestamp": 2})
+    assert first != payload_hash("order.place", {"symbol": BTCUSD, "quantity": 110_000_000})
+    assert first != payload_hash("orders:batch", {"symbol": BTCUSD, "quantity": 100_000_000})
 
 
 def test_sells_pay_their_fee_in_the_quote_asset() -> None:

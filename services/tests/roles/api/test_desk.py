@@ -330,8 +330,7 @@ async def test_a_caller_that_leaves_does_not_leave_its_place_taken(tmp_path: Pat
 
 async def test_a_bug_leaves_nobody_waiting_and_the_desk_can_be_run_again(tmp_path: Path) -> None:
     async with shop(tmp_path) as s:
-        broken = s.place("buy 10@5000", "a")
-        object.__setattr__(broken, "need", -1)
+        broken = msgspec.structs.replace(s.place("buy 10@5000", "a"), need=-1)
         assert (await refusal(s.desk.submit(broken))).code == -1007
         assert (await refusal(s.desk.submit(s.place("buy 10@5000", "b")))).code == -1008
         with pytest.raises(ExceptionGroup):

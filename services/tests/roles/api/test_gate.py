@@ -18,7 +18,7 @@ from outcry.roles.api.vault import FRESH_MS, BadSeal, Vault
 from outcry.rows import AccountRow, KeyRow
 from tests.support.gated import ACCOUNT, KEY, PRIVATE, READER, READER_SECRET, SECRET, Gated, gated
 
-ORDER = {"symbol": "BTCUSD", "side": "BUY", "quantity": "0.10"}
+ORDER = {"symbol": "BTCUSD", "side": "BUY", "quantity": 10_000_000}
 ORDER_TEXT = "symbol=BTCUSD&side=BUY&quantity=0.10"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

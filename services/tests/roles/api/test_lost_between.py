@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from outcry.adapters.memory import MemoryFeed
@@ -87,7 +88,7 @@ async def test_money_is_found_however_much_waits_to_be_folded(tmp_path: Path) ->
             await storage.commit(storage.batch(postings=rows))
         answers: list[Answer | Exception] = []
         place = s.place("buy 10@5000", "a", ALICE)
-        object.__setattr__(place, "need", MONEY + 7_500)
+        place = msgspec.structs.replace(place, need=MONEY + 7_500)
         object.__setattr__(place, "asset", USD)
         object.__setattr__(place, "instrument", s.instrument)
         ticket = Ticket(place, 1, Request(1, asyncio.get_running_loop().create_future()), 0)

@@ -1,6 +1,5 @@
 """An order form is taken or refused by the rules of its type, with the text that the reference gives."""
 
-from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -195,7 +194,6 @@ def test_an_order_is_bound_by_its_receive_window_within_limits(sent: str | None,
 
 
 def test_equal_numbers_are_the_same_order_however_they_are_written() -> None:
-    params = {"symbol": BTCUSD, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
-    first = place_of({**params, "quantity": Decimal("0.5"), "price": Decimal(60000)}, CALLER)
-    second = place_of({**params, "quantity": Decimal("0.50000"), "price": Decimal("60000.00")}, CALLER)
+    first = form("symbol=BTCUSD side=BUY type=LIMIT timeInForce=GTC quantity=0.5 price=60000")
+    second = form("symbol=BTCUSD side=BUY type=LIMIT timeInForce=GTC quantity=0.5000000000000 price=60000.00")
     assert (first.order.qty, first.order.price) == (second.order.qty, second.order.price)

@@ -1,6 +1,6 @@
 """Whatever a client sends becomes a typed parameter or a refusal that names it."""
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from outcry.market.instrument import Instrument
 from outcry.roles.api.endpoint import Param
 from outcry.roles.api.errors import Refusal
-from outcry.roles.api.params import MAX_PAIRS, Recipe, plain, read_json, read_object, read_pairs
+from outcry.roles.api.params import MAX_PAIRS, TOO_PRECISE, Recipe, plain, read_json, read_object, read_pairs
 
 
 def listed(symbol_id: int, symbol: str) -> Instrument:
@@ -55,8 +55,21 @@ def test_only_plain_ascii_decimals_are_decimals(text: str) -> None:
     )
 
 
-def test_a_decimal_keeps_every_digit() -> None:
-    assert read("decimal", "0.00000000000000000001") == Decimal("1e-20")
+@pytest.mark.parametrize(
+    ("text", "minor"),
+    [
+        ("0", 0), ("00", 0), ("1", 100_000_000), ("0.1", 10_000_000), ("0.00000001", 1), ("0.000000010000", 1),
+        ("60000.50", 6_000_050_000_000), ("9" * 20, int("9" * 20) * 10**8), ("1." + "0" * 20, 100_000_000),
+        ("0.00000000000000000001", TOO_PRECISE), ("1.000000001", TOO_PRECISE),
+    ],
+)  # fmt: skip
+def test_a_decimal_is_a_whole_number_of_minor_units_or_too_precise(text: str, minor: int) -> None:
+    assert read("decimal", text) == minor
+
+
+@given(st.decimals(0, 10**20 - 1, places=8), st.integers(0, 12))
+def test_a_decimal_has_the_worth_that_it_says(amount: Decimal, zeros: int) -> None:
+    assert read("decimal", format(amount, "f") + "0" * zeros) == int(amount.scaleb(8, Context(prec=64)))
 
 
 @pytest.mark.parametrize("text", ["-1", "1.0", "abc", "٣", "9" * 21, ""])
@@ -160,6 +173,28 @@ def test_the_native_interface_lists_every_problem_at_once() -> None:
     assert [(e["parameter"], e["code"]) for e in caught.value.errors] == [
         ("zz", -1103), ("number", -1100), ("limit", -1130),
     ]  # fmt: skip
+
+
+WORDS = {
+    "text": ("x", "\n"), "number": ("7", "700", "x", ""), "quantity": ("0.1", ".1"), "flag": ("true", "yes"),
+    "symbol": ("BTCUSD", "XRPUSD"), "side": ("BUY", "HOLD"), "newClientOrderId": ("a-1", "ä"), "zz": ("1",),
+}  # fmt: skip
+
+
+@given(st.data(), st.booleans())
+def test_the_order_in_which_parameters_come_changes_nothing(data: st.DataObject, strict: bool) -> None:
+    names = data.draw(st.lists(st.sampled_from(sorted(WORDS)), unique=True))
+    sent = {name: data.draw(st.sampled_from(WORDS[name])) for name in names}
+    recipe = Recipe((*EVERY_KIND, Param(name="must", required=data.draw(st.booleans()))), strict=strict)
+    assert _said(recipe, sent) == _said(recipe, dict(data.draw(st.permutations(list(sent.items())))))
+
+
+def _said(recipe: Recipe, sent: dict[str, str]) -> Any:
+    """What a recipe makes of parameters, its problems included."""
+    try:
+        return recipe.read(sent, LISTED)
+    except Refusal as refusal:
+        return refusal.code, refusal.text, refusal.errors
 
 
 def test_a_name_twice_is_refused() -> None:

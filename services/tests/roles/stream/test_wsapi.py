@@ -118,7 +118,7 @@ async def test_a_number_keeps_the_text_it_was_signed_with(stage: Stage) -> None:
     params = stage.signed(symbol="BTCUSD", side="BUY", quantity="0.00000010")
     text = json.dumps({"id": 1, "method": "order.place", "params": params}).replace('"0.00000010"', "0.00000010")
     await client.send(text)
-    assert (await heard(client))["result"]["params"]["quantity"] == "1.0E-7"
+    assert (await heard(client))["result"]["params"]["quantity"] == 10
 
 
 async def test_times_come_in_microseconds_on_request(stage: Stage) -> None:
