@@ -88,9 +88,7 @@ async def test_money_is_found_however_much_waits_to_be_folded(tmp_path: Path) ->
             await storage.commit(storage.batch(postings=rows))
         answers: list[Answer | Exception] = []
         place = s.place("buy 10@5000", "a", ALICE)
-        place = msgspec.structs.replace(place, need=MONEY + 7_500)
-        object.__setattr__(place, "asset", USD)
-        object.__setattr__(place, "instrument", s.instrument)
+        place = msgspec.structs.replace(place, need=MONEY + 7_500, asset=USD, instrument=s.instrument)
         ticket = Ticket(place, 1, Request(1, asyncio.get_running_loop().create_future()), 0)
         cashier = Cashier(storage.ledger, 1, lambda _, answer: answers.append(answer))
         await cashier.hold([ticket])
