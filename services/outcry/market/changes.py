@@ -92,24 +92,26 @@ def replace(market: Market, command: ReplaceOrder) -> None:
         refusal = RESTRICTED
     new = Order(command.new, market.now_ms)
     if old is not None and refusal is None:
-        _swap(market, old, new, command.cancel_client_id)
+        _swap(market, command, old, new)
         return
     assert refusal is not None
     refuse(market, "cancel", (command.order_id, command.account), refusal)
     if command.mode == STOP_ON_FAILURE:
         entry.reject(market, new, NOT_ATTEMPTED)
+    elif new.held < command.need:
+        entry.reject(market, new, entry.POOR)
     else:
         entry.place(market, new)
 
 
-def _swap(market: Market, old: Order, new: Order, cancel_client_id: str) -> None:
+def _swap(market: Market, command: ReplaceOrder, old: Order, new: Order) -> None:
     if old.oco is not None:
         retire_sibling(market, old, CANCELED)
     detach(market, old)
     left = old.left
     close(market, old, CANCELED)
     refusal = entry.refusal_of(market, new)
-    need = need_now(market, new)
+    need = max(need_now(market, new), command.need)
     spare = old.held if old.side == new.side else 0
     if refusal is None and new.held + spare < need:
         refusal = entry.POOR
@@ -117,7 +119,7 @@ def _swap(market: Market, old: Order, new: Order, cancel_client_id: str) -> None
         market.events.append(
             OrderCanceled(
                 symbol_id=market.symbol_id, order_id=old.order_id, account=old.account, left=left, reason=BY_REPLACE,
-                cancel_client_id=cancel_client_id,
+                cancel_client_id=command.cancel_client_id,
             )
         )  # fmt: skip
         release(market, old, 0)
@@ -126,11 +128,11 @@ def _swap(market: Market, old: Order, new: Order, cancel_client_id: str) -> None
     market.events.append(
         OrderReplaced(
             symbol_id=market.symbol_id, order_id=old.order_id, new_id=new.order_id, account=old.account, left=left,
-            cancel_client_id=cancel_client_id,
+            cancel_client_id=command.cancel_client_id,
         )
     )  # fmt: skip
     entry.accept(market, new)
-    wanted = max(0, need - new.held) if has_exact_need(new) else spare
+    wanted = max(0, need - new.held) if command.need or has_exact_need(new) else spare
     move_hold(market, old, new, min(spare, wanted))
     release(market, old, 0)
     if is_stop(new.kind):

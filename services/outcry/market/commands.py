@@ -81,7 +81,11 @@ class CancelAll(Command, frozen=True, kw_only=True, array_like=True, tag=4):
 
 
 class ReplaceOrder(Command, frozen=True, kw_only=True, array_like=True, tag=5):
-    """Cancels ``order_id`` and places ``new`` in one step; what the cancel released pays for it too."""
+    """Cancels ``order_id`` and places ``new`` in one step; what the cancel released pays for it too.
+
+    ``need`` is what the new order's hold and the released money must come to together; of more it has no use.
+    0 (journals of before): what its terms say, which is nothing where a bound stands for a price.
+    """
 
     account: int
     order_id: int
@@ -90,6 +94,7 @@ class ReplaceOrder(Command, frozen=True, kw_only=True, array_like=True, tag=5):
     mode: int = STOP_ON_FAILURE
     cancel_client_id: str = ""
     restriction: int = 0
+    need: Amount = 0
 
 
 class AmendOrder(Command, frozen=True, kw_only=True, array_like=True, tag=6, gc=False):

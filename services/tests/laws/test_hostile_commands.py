@@ -63,7 +63,8 @@ class Villain:
             return CancelOrder(**target, target_valid_until_ms=until, restriction=self.chance.choice((0, 0, 1, 2)))
         if pick < 0.88:
             new = self.order(account=target["account"])
-            return ReplaceOrder(**target, target_valid_until_ms=0, new=new, mode=self.chance.randint(1, 2))
+            need = self.chance.choice((0, new.held, self._number(9)))
+            return ReplaceOrder(**target, target_valid_until_ms=0, new=new, mode=self.chance.randint(1, 2), need=need)
         if pick < 0.96:
             return AmendOrder(**target, qty=self._number(self.chance.randint(0, 9)), new_client_id="n")
         return self.chance.choice(

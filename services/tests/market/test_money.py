@@ -2,9 +2,11 @@
 
 import pytest
 
+from outcry.market.commands import ReplaceOrder
 from outcry.market.events import HoldReleased, OrderRejected, Traded
 from outcry.market.holds import need_of
 from outcry.market.instrument import Instrument
+from outcry.market.terms import ALLOW_FAILURE
 from tests.support.ring import LOT, UNITS, Ring
 
 BTCUSD = Instrument(
@@ -84,6 +86,37 @@ def test_a_market_order_frees_what_it_did_not_spend() -> None:
     ring.shout("sell 3@100")
     ring.send(ring.order("buy 5@market", held=1000))
     assert released(ring) == [(2, 2, 700)]
+
+
+def replacing(ring: Ring, order_id: int, new: str, *, need: int, held: int = 0) -> list[str]:
+    return ring.send(
+        ReplaceOrder(
+            command_id=0, symbol_id=1, account=ring.owner(order_id), order_id=order_id, target_valid_until_ms=0,
+            new=ring.order(new, held=held, account=ring.owner(order_id)), mode=ALLOW_FAILURE, need=need,
+        )
+    )  # fmt: skip
+
+
+def test_a_replacement_keeps_no_more_of_a_rich_orders_hold_than_its_bound() -> None:
+    ring = Ring()
+    ring.shout("sell 9@100")
+    ring.shout("buy 50@90")
+    replacing(ring, 2, "buy 10@market stop 110", need=1155)
+    assert (ring.held(3), released(ring)) == (1155, [(2, 2, 4500 - 1155)])
+    told = replacing(ring, 3, "buy 9@market", need=735)
+    assert told == ["#3 makes way for #4", "#4 takes 7@100 from #1", "#4 expires with 2 (hold)"]
+    assert sum(amount for _, _, amount in released(ring)) == 1155 - 700
+
+
+def test_a_replacement_that_hold_and_release_together_do_not_bound_is_refused() -> None:
+    ring = Ring()
+    ring.shout("sell 9@100")
+    ring.shout("buy 4@90")
+    told = replacing(ring, 2, "buy $500@market", need=500, held=100)
+    assert told == ["#2 canceled with 4", "#3 refused: Account has insufficient balance for requested action."]
+    assert sum(amount for _, _, amount in released(ring)) == 360
+    told = replacing(ring, 2, "buy $500@market", need=500, held=100)
+    assert told[-1] == "#4 refused: Account has insufficient balance for requested action."
 
 
 def test_fees_are_in_what_each_side_receives_rounded_down() -> None:

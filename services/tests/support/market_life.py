@@ -140,10 +140,11 @@ def replace(twin: TwinBooks, chance: Random) -> None:
     new = twin.order(
         purse=purse, side=side, type=kind, price=price if kind == LIMIT else 0, qty=qty, account=account, exact=False
     )
+    needs = (0, price * qty if side == BUY else qty * LOT)
     twin.send(
         ReplaceOrder(
             command_id=0, symbol_id=1, account=account, order_id=order_id, target_valid_until_ms=0, new=new,
-            mode=chance.choice((1, 2)), restriction=chance.choice((0, 0, 0, 1, 2)),
+            mode=chance.choice((1, 2)), restriction=chance.choice((0, 0, 0, 1, 2)), need=chance.choice(needs),
         )
     )  # fmt: skip
 

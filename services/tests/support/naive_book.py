@@ -133,6 +133,8 @@ class NaiveBook:
             self.facts.append(("rejected", command.order_id, "restricted" if restricted else "unknown"))
             if command.mode == STOP_ON_FAILURE:
                 self.facts.append(("rejected", new.id, "not attempted"))
+            elif new.purse < command.need:
+                self.facts.append(("rejected", new.id, "balance"))
             else:
                 self._place(new)
             return
@@ -144,7 +146,9 @@ class NaiveBook:
         self._forget(old)
         if old.side == new.side:
             new.purse += old.purse
-        why = self._refusal(new) or ("balance" if new.purse < new.need() else None)
+        why = self._refusal(new) or ("balance" if new.purse < max(new.need(), command.need) else None)
+        if command.need:
+            new.purse = min(new.purse, max(command.new.held, command.need))
         if why:
             self.facts += [("canceled", old.id, old.left), ("rejected", new.id, why)]
             return

@@ -193,6 +193,7 @@ def _bare(ticket: Ticket) -> AnyCommand:
         mode=intent.mode,
         cancel_client_id=intent.old.cancel_client_id,
         restriction=intent.old.restriction,
+        need=intent.new.need,
     )
 
 

@@ -145,6 +145,23 @@ async def test_a_replace_that_costs_too_much_still_cancels(tmp_path: Path) -> No
         assert (await one.open_orders(), (await one.balance("USD"))[1]) == ([], "0.00000000")
 
 
+async def test_a_replace_by_a_market_order_is_bounded_like_any_other(tmp_path: Path) -> None:
+    """Both accounts begin with 10,000,000 USD; the first trade is at 50,000."""
+    mode = {"cancelReplaceMode": "STOP_ON_FAILURE"}
+    async with market(tmp_path) as (one, two, _):
+        await two.placed("sell 1@50000")
+        await one.placed("buy 1@50000")
+        rich = await one.placed("buy 10@40000")
+        stop = {"type": "STOP_LOSS", "stopPrice": "60000", "timeInForce": "", "price": ""}
+        body = (await one.place("buy 1@0", REPLACE, cancelOrderId=rich["orderId"], **mode, **stop))[1]
+        assert (await one.balance("USD"))[1] == "63000.00000000"
+        spend = {"quantity": "", "quoteOrderQty": "20000000"}
+        waiting = body["newOrderResponse"]["orderId"]
+        status, body = await one.place("buy 1", REPLACE, cancelOrderId=waiting, **mode, **spend)
+        assert (status, body["code"], body["data"]["newOrderResponse"]["code"]) == (409, -2021, -2010)
+        assert (await one.open_orders(), (await one.balance("USD"))[1]) == ([], "0.00000000")
+
+
 async def test_a_replace_of_nothing_places_only_if_it_may_fail(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, _, _):
         stop = await one.place("buy 0.1@50000", REPLACE, cancelReplaceMode="STOP_ON_FAILURE", cancelOrderId=999)
