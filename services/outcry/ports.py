@@ -200,6 +200,9 @@ class QueryLedger(Protocol):
         from_id: int | None = None,
         limit: int = 500,
     ) -> list[PreventedRow]: ...
+    async def last_prevented(self, order_ids: Sequence[int]) -> dict[int, int]:
+        """The newest match of each order that self-trade prevention stopped; orders without one are left out."""
+
     async def order_list(self, account_id: int, list_id: int | None, client_list_id: str | None) -> ListRow | None: ...
     async def order_lists(
         self,
@@ -286,7 +289,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cancel_text: str = ""
     lists: tuple[ListRow, ...] = ()
     amended_from: str = ""
-    prevented_id: int = 0  # the last match of a new order that self-trade prevention stopped
+    prevented: dict[int, int] = {}  # the last match of an order that self-trade prevention stopped, by order id
 
 
 class MarketUpdate(msgspec.Struct, frozen=True, kw_only=True):

@@ -193,6 +193,21 @@ async def test_retention_keeps_an_old_order_that_was_closed_behind_the_checkpoin
     assert closed in await storage.ledger.orders_by_id(ids)
 
 
+async def test_retention_keeps_the_last_prevention_of_an_order_that_stays(storage: Storage) -> None:
+    ids = await old_and_new(storage)
+    resting, gone = ids[2], ids[0]
+    met = [(resting, gone), (gone, resting), (gone, 99)]
+    rows = [PreventedRow(2, n, 0, 5, ALICE, *pair, 20, 1, 1, 1, START_MS) for n, pair in enumerate(met, 10)]
+    await storage.journal.append([(0, b"record")])
+    await storage.commit(storage.batch(prevented=rows))
+    await storage.ledger.fold(0)
+    storage.clock.ms += 1
+    for left in (rows[1:], rows[1:2]):  # the closed order goes in the first pass, and its prevention in the next
+        await storage.ledger.retain(0, START_MS + 50_000_000, 6)
+        assert await storage.ledger.prevented(ALICE, 2) == left
+    assert await storage.ledger.last_prevented([resting]) == {resting: 11}
+
+
 async def test_retention_drops_checkpoints_from_which_no_replay_can_start(storage: Storage) -> None:
     await old_and_new(storage)
     for offset in (0, 3, 5):

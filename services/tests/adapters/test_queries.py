@@ -252,6 +252,15 @@ async def test_prevented_matches(storage: Storage) -> None:
     assert await ask(BOB, 1) == []
 
 
+async def test_the_last_prevented_match_of_an_order_is_found_on_either_side(storage: Storage) -> None:
+    await storage.own(0)
+    met = [(10, 11), (12, 10), (10, 13), (14, 11)]
+    rows = [PreventedRow(1, n, 0, 0, ALICE, *pair, 20, 1, 1, 1, START_MS) for n, pair in enumerate(met, 1)]
+    await storage.commit(storage.batch(prevented=rows))
+    assert await storage.ledger.last_prevented([10, 11, 12, 13, 99]) == {10: 3, 11: 4, 12: 2, 13: 3}
+    assert await storage.ledger.last_prevented([]) == {}
+
+
 async def test_order_lists_and_their_orders(storage: Storage) -> None:
     await storage.own(0)
     lists = [

@@ -9,6 +9,7 @@ from outcry.adapters.sqlite.pending import voided_order
 from outcry.adapters.sqlite.results import PUT_ORDERS
 from outcry.adapters.sqlite.rowtext import INTAKE
 from outcry.adapters.sqlite.seek import first_record_since, first_trade_at, record_time
+from outcry.adapters.sqlite.statements import statement
 from outcry.adapters.sqlite.writer import Work
 from outcry.rows import IntakeRow
 
@@ -27,6 +28,7 @@ UNFOLDED = (
     "  FROM postings WHERE part = ? AND log_offset >= ? AND log_offset < ?"
     "  GROUP BY account_id, asset_id ORDER BY account_id, asset_id)"
 )
+DROP_PREVENTED = statement("drop_prevented")
 
 
 class HousekeepingBook(OnFile):
@@ -43,7 +45,8 @@ class HousekeepingBook(OnFile):
         return await self._writer.do(lambda work: _sweep(work, part))
 
     async def retain(self, part: int, trades_before_ms: int, keep_offset: int) -> int:
-        """Closed orders and self-trade preventions of that age go too; the newest order always stays.
+        """Closed orders and self-trade preventions of that age go too; the newest order always stays, and of every
+        order that stays its last prevention.
 
         A replay starts at ``keep_offset`` from now on: checkpoints before it go first.
         """
@@ -159,11 +162,8 @@ def _retain_postings(work: Work, part: int, age: Age) -> int:
 
 
 def _retain_prevented(work: Work, part: int, age: Age) -> int:
-    return work.db.execute(
-        "DELETE FROM prevented WHERE (symbol_id, prevented_id) IN (SELECT symbol_id, prevented_id FROM prevented"
-        " WHERE part = ? AND log_offset < ? LIMIT ?)",
-        (part, _oldest_kept(work, part, age), RETAIN_ROWS),
-    ).rowcount
+    values = {"part": part, "offset": _oldest_kept(work, part, age), "limit": RETAIN_ROWS}
+    return work.db.execute(DROP_PREVENTED, values).rowcount
 
 
 def _retain_orders(work: Work, part: int, age: Age, from_id: int) -> tuple[int, int | None]:

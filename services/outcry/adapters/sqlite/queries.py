@@ -42,6 +42,7 @@ LIST_ORDERS = as_json(
     "FROM orders WHERE list_id IN (SELECT value FROM json_each(?)) AND list_id >= 0 ORDER BY list_id, order_id",
 )
 BALANCES = statement("balances_of_account")
+LAST_PREVENTED = statement("last_prevented")
 
 
 class QueryBook(OnFile):
@@ -106,6 +107,11 @@ class QueryBook(OnFile):
         )
         values = {"account": account_id, "symbol": symbol_id, "first": from_id or 0, "limit": limit, "order": order_id}
         return await self._reader.ask(lambda db: read_prevented(db.execute(query, values).fetchone()[0]))
+
+    async def last_prevented(self, order_ids: Sequence[int]) -> dict[int, int]:
+        ids = json.dumps(list(order_ids))
+        pairs = await self._reader.ask(lambda db: json.loads(db.execute(LAST_PREVENTED, (ids,)).fetchone()[0]))
+        return {order_id: prevented_id for order_id, prevented_id in pairs if prevented_id}
 
     async def order_list(self, account_id: int, list_id: int | None, client_list_id: str | None) -> ListRow | None:
         column, value = ("client_list_id", client_list_id) if list_id is None else ("list_id", list_id)

@@ -30,6 +30,26 @@ SELECT asset_id, sum(free), sum(held) FROM (
    WHERE p.account_id = :account
 ) GROUP BY asset_id ORDER BY asset_id
 
+-- name: last_prevented
+-- The newest match of each order that self-trade prevention stopped; 0 where there is none.
+SELECT json_group_array(json_array(order_id, prevented_id)) FROM (
+  SELECT value AS order_id,
+         max(coalesce((SELECT max(prevented_id) FROM prevented WHERE maker_order = value), 0),
+             coalesce((SELECT max(prevented_id) FROM prevented WHERE taker_order = value), 0)) AS prevented_id
+    FROM json_each(?)
+)
+
+-- name: drop_prevented
+-- Old matches that were prevented, but for those that an order still names as its last.
+DELETE FROM prevented WHERE (symbol_id, prevented_id) IN (
+  SELECT symbol_id, prevented_id FROM prevented AS p INDEXED BY prevented_by_place
+   WHERE part = :part AND log_offset < :offset AND NOT EXISTS (
+     SELECT 1 FROM orders AS o WHERE o.order_id IN (p.maker_order, p.taker_order) AND p.prevented_id =
+       max(coalesce((SELECT max(prevented_id) FROM prevented WHERE maker_order = o.order_id), 0),
+           coalesce((SELECT max(prevented_id) FROM prevented WHERE taker_order = o.order_id), 0)))
+   LIMIT :limit
+)
+
 -- name: fills_of_account
 -- Trades on either side of the account. {maker} and {taker} narrow it to one order, {direction} is ASC or DESC.
 FROM trades WHERE symbol_id = :symbol AND trade_id IN (

@@ -30,13 +30,10 @@ def report(row: OrderRow, instrument: Instrument, outcome: Outcome, shape: str) 
     """One new order as ACK, RESULT or FULL."""
     if shape not in ("FULL", "RESULT"):
         return ack_json(row, instrument, outcome.time_ms)
+    prevented_id = outcome.prevented.get(row.order_id, 0)
     if shape == "FULL":
-        answer = full_json(row, instrument, outcome.time_ms, outcome.fills)
-    else:
-        answer = result_json(row, instrument, outcome.time_ms)
-    if row.prevented and outcome.prevented_id:
-        answer["preventedMatchId"] = outcome.prevented_id
-    return answer
+        return full_json(row, instrument, outcome.time_ms, outcome.fills, prevented_id=prevented_id)
+    return result_json(row, instrument, outcome.time_ms, prevented_id=prevented_id)
 
 
 def canceled(outcome: Outcome, instrument: Instrument, cancel_id: str) -> Json:
@@ -45,7 +42,13 @@ def canceled(outcome: Outcome, instrument: Instrument, cancel_id: str) -> Json:
         raise Refusal(outcome.code, outcome.text)
     if outcome.lists:
         return canceled_lists(outcome, instrument, cancel_id)[0]
-    return cancel_json(outcome.canceled[0], instrument, outcome.time_ms, cancel_id)
+    return ended(outcome.canceled[0], instrument, outcome, cancel_id)
+
+
+def ended(row: OrderRow, instrument: Instrument, outcome: Outcome, cancel_id: str) -> Json:
+    """One canceled order of the outcome."""
+    prevented_id = outcome.prevented.get(row.order_id, 0)
+    return cancel_json(row, instrument, outcome.time_ms, cancel_id, prevented_id=prevented_id)
 
 
 def canceled_lists(outcome: Outcome, instrument: Instrument, cancel_id: str) -> list[Json]:
@@ -54,7 +57,7 @@ def canceled_lists(outcome: Outcome, instrument: Instrument, cancel_id: str) -> 
     for row in outcome.lists:
         legs = legs_of(row, outcome.canceled)
         answer = list_json(row, legs, instrument, outcome.time_ms)
-        answer["orderReports"] = [cancel_json(leg, instrument, outcome.time_ms, cancel_id) for leg in legs]
+        answer["orderReports"] = [ended(leg, instrument, outcome, cancel_id) for leg in legs]
         answers.append(answer)
     return answers
 
@@ -92,4 +95,4 @@ def _cancel_response(outcome: Outcome, intent: Replace) -> Json:
     instrument, cancel_id = intent.instrument, intent.old.cancel_client_id
     if outcome.lists:
         return canceled_lists(outcome, instrument, cancel_id)[0]
-    return cancel_json(outcome.canceled[0], instrument, outcome.time_ms, cancel_id)
+    return ended(outcome.canceled[0], instrument, outcome, cancel_id)

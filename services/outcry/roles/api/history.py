@@ -27,20 +27,14 @@ async def order_status(call: Call) -> Json:
     row = await call.venue.ledger.order(call.account_id, instrument.symbol_id, order_id, wanted)
     if row is None or (client_id is not None and row.client_order_id != client_id):
         raise Refusal(-2013, "Order does not exist.")
-    answer = order_json(row, instrument)
-    if row.prevented:
-        ledger = call.venue.ledger
-        met = await ledger.prevented(row.account_id, row.symbol_id, order_id=row.order_id, limit=MAX_LIMIT)
-        if met:
-            answer["preventedMatchId"] = met[-1].prevented_id
-    return answer
+    return (await orders_json(call, [row]))[0]
 
 
 async def open_orders(call: Call) -> list[Json]:
     """GET /api/v3/openOrders."""
     instrument = call.params.get("symbol")
     rows = await call.venue.ledger.open_orders(call.account_id, instrument.symbol_id if instrument else None)
-    return orders_json(call, rows)
+    return await orders_json(call, rows)
 
 
 async def all_orders(call: Call) -> list[Json]:
@@ -56,7 +50,7 @@ async def all_orders(call: Call) -> list[Json]:
         end_ms=params.get("endTime"),
         limit=params["limit"],
     )
-    return orders_json(call, rows)
+    return await orders_json(call, rows)
 
 
 async def my_trades(call: Call) -> list[Json]:
@@ -112,10 +106,12 @@ async def all_lists(call: Call) -> list[Json]:
     return await _lists_json(call, rows)
 
 
-def orders_json(call: Call, rows: Sequence[OrderRow]) -> list[Json]:
+async def orders_json(call: Call, rows: Sequence[OrderRow]) -> list[Json]:
     """Orders of any symbol."""
     instruments = call.venue.instruments_by_id
-    return [order_json(row, instruments[row.symbol_id]) for row in rows]
+    touched = [row.order_id for row in rows if row.prevented]
+    met = await call.venue.ledger.last_prevented(touched) if touched else {}
+    return [order_json(row, instruments[row.symbol_id], prevented_id=met.get(row.order_id, 0)) for row in rows]
 
 
 async def _lists_json(call: Call, rows: Sequence[ListRow]) -> list[Json]:

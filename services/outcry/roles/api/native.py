@@ -11,8 +11,8 @@ from outcry.roles.api.account import balances_of
 from outcry.roles.api.endpoint import READ, Call, Endpoint, Param
 from outcry.roles.api.exchangeinfo import ORDER_TYPES
 from outcry.roles.api.fills import fill_json, sides_of
+from outcry.roles.api.history import orders_json
 from outcry.roles.api.paging import CURSOR, PAGE_LIMIT, page_of
-from outcry.roles.api.render import order_json
 from outcry.roles.api.selection import ONE_SYMBOL, SYMBOL, status_of
 from outcry.rows import Balance, TradeRow
 
@@ -51,8 +51,7 @@ async def orders(call: Call) -> Json:
         rows = await call.venue.ledger.orders(
             call.account_id, instrument.symbol_id, from_id=from_id, start_ms=None, end_ms=None, limit=limit + 1
         )
-        shown = [order_json(row, instrument) for row in rows[:limit]]
-        return shown, rows[limit].order_id if len(rows) > limit else None
+        return await orders_json(call, rows[:limit]), rows[limit].order_id if len(rows) > limit else None
 
     return await page_of(call, "/v1/orders", _asked(call), read)
 

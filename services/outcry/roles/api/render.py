@@ -47,19 +47,21 @@ def ack_json(row: OrderRow, instrument: Instrument, transact_ms: int) -> Json:
     }
 
 
-def result_json(row: OrderRow, instrument: Instrument, transact_ms: int) -> Json:
-    """The RESULT answer of a new order."""
+def result_json(row: OrderRow, instrument: Instrument, transact_ms: int, *, prevented_id: int = 0) -> Json:
+    """The RESULT answer of a new order; ``prevented_id`` is its last match that self-trade prevention stopped."""
     answer = ack_json(row, instrument, transact_ms)
     _add_terms(answer, row, instrument)
     answer["workingTime"] = row.working_ms or -1
     answer["selfTradePreventionMode"] = STP_NAMES[row.stp]
-    _add_conditional(answer, row, instrument)
+    _add_conditional(answer, row, instrument, prevented_id)
     return answer
 
 
-def full_json(row: OrderRow, instrument: Instrument, transact_ms: int, fills: Iterable[Traded]) -> Json:
+def full_json(
+    row: OrderRow, instrument: Instrument, transact_ms: int, fills: Iterable[Traded], *, prevented_id: int = 0
+) -> Json:
     """The FULL answer of a new order: RESULT and the trades in which it was the taker."""
-    answer = result_json(row, instrument, transact_ms)
+    answer = result_json(row, instrument, transact_ms, prevented_id=prevented_id)
     answer["fills"] = [fill_json(fill, instrument) for fill in fills]
     return answer
 
@@ -75,7 +77,7 @@ def fill_json(fill: Traded, instrument: Instrument) -> Json:
     }
 
 
-def order_json(row: OrderRow, instrument: Instrument) -> Json:
+def order_json(row: OrderRow, instrument: Instrument, *, prevented_id: int = 0) -> Json:
     """An order as GET /api/v3/order shows it."""
     answer: Json = {
         "symbol": instrument.symbol,
@@ -91,11 +93,13 @@ def order_json(row: OrderRow, instrument: Instrument) -> Json:
     answer["isWorking"] = row.stage not in (WAITING, TRIGGERED)
     answer["workingTime"] = row.working_ms or -1
     answer["selfTradePreventionMode"] = STP_NAMES[row.stp]
-    _add_conditional(answer, row, instrument)
+    _add_conditional(answer, row, instrument, prevented_id)
     return answer
 
 
-def cancel_json(row: OrderRow, instrument: Instrument, transact_ms: int, cancel_client_id: str) -> Json:
+def cancel_json(
+    row: OrderRow, instrument: Instrument, transact_ms: int, cancel_client_id: str, *, prevented_id: int = 0
+) -> Json:
     """The answer of a cancel: ``clientOrderId`` names the cancel, ``origClientOrderId`` the order."""
     answer: Json = {
         "symbol": instrument.symbol,
@@ -107,11 +111,13 @@ def cancel_json(row: OrderRow, instrument: Instrument, transact_ms: int, cancel_
     }
     _add_terms(answer, row, instrument)
     answer["selfTradePreventionMode"] = STP_NAMES[row.stp]
-    _add_conditional(answer, row, instrument)
+    _add_conditional(answer, row, instrument, prevented_id)
     return answer
 
 
-def amended_json(row: OrderRow, instrument: Instrument, transact_ms: int, old_client_id: str) -> Json:
+def amended_json(
+    row: OrderRow, instrument: Instrument, transact_ms: int, old_client_id: str, *, prevented_id: int = 0
+) -> Json:
     """The answer of PUT /api/v3/order/amend/keepPriority, but for the order list's part."""
     order: Json = {
         "symbol": instrument.symbol,
@@ -132,7 +138,7 @@ def amended_json(row: OrderRow, instrument: Instrument, transact_ms: int, old_cl
         "workingTime": row.working_ms or -1,
         "selfTradePreventionMode": STP_NAMES[row.stp],
     }
-    _add_conditional(order, row, instrument)
+    _add_conditional(order, row, instrument, prevented_id)
     return {"transactTime": transact_ms, "amendedOrder": order}
 
 
@@ -190,7 +196,7 @@ def _add_terms(answer: Json, row: OrderRow, instrument: Instrument) -> None:
     answer["side"] = SIDE_NAMES[row.side]
 
 
-def _add_conditional(answer: Json, row: OrderRow, instrument: Instrument) -> None:
+def _add_conditional(answer: Json, row: OrderRow, instrument: Instrument, prevented_id: int) -> None:
     """Fields that only some orders have (rest-api.md, "Conditional fields in Order Responses")."""
     if row.type in STOP_TYPES:
         answer["stopPrice"] = price_text(instrument, row.stop_price)
@@ -204,6 +210,8 @@ def _add_conditional(answer: Json, row: OrderRow, instrument: Instrument) -> Non
     if row.strategy_type:
         answer["strategyType"] = row.strategy_type
     if row.prevented:
+        if prevented_id:
+            answer["preventedMatchId"] = prevented_id
         answer["preventedQuantity"] = qty_text(instrument, row.prevented)
     if row.status == EXPIRED:
         answer["expiryReason"] = expiry_reason(row)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from outcry.decimals import rate_text
 from outcry.market.terms import (
     ALLOW_FAILURE,
@@ -13,8 +15,8 @@ from outcry.market.terms import (
     REJECTED,
     STOP_ON_FAILURE,
 )
-from outcry.ports import Outcome
-from outcry.roles.api.answers import answer_of, canceled, canceled_lists, placed, replaced
+from outcry.ports import Outcome, OutOfService
+from outcry.roles.api.answers import answer_of, canceled, canceled_lists, ended, placed, replaced
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.idempotency import StoredAnswer, once, refused
@@ -22,7 +24,7 @@ from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, R
 from outcry.roles.api.latecomers import taken
 from outcry.roles.api.limits import Limits
 from outcry.roles.api.orderform import ORDER_PARAMS, SYMBOL, caller_of, new_client_id, one_of, place_of, size_of
-from outcry.roles.api.render import Json, amended_json, cancel_json, legs_of, list_json
+from outcry.roles.api.render import Json, amended_json, legs_of, list_json
 from outcry.roles.api.tickets import Key, unknown_order
 
 RESTRICTIONS: Final = {
@@ -34,8 +36,21 @@ ZERO_RATES: Final = {"maker": rate_text(0), "taker": rate_text(0)}
 
 
 async def submit(call: Call, intent: Intent, key: Key | None = None) -> Outcome:
-    """What the desk answers to the call's intent."""
-    return await call.venue.desk.submit(intent, key, call.traceparent)
+    """What the desk answers to the call's intent, with the preventions that its orders name."""
+    return await _with_preventions(call, await call.venue.desk.submit(intent, key, call.traceparent))
+
+
+async def _with_preventions(call: Call, outcome: Outcome) -> Outcome:
+    """Adds what the engine does not know of orders that it only canceled or amended."""
+    rows = (*outcome.orders, *outcome.canceled)
+    touched = [row.order_id for row in rows if row.prevented and row.order_id not in outcome.prevented]
+    if not touched:
+        return outcome
+    try:
+        found = await call.venue.ledger.last_prevented(touched)
+    except OutOfService:
+        return outcome  # it happened, and is told as far as it is known
+    return msgspec.structs.replace(outcome, prevented=outcome.prevented | found)
 
 
 async def place_order(call: Call) -> Any:
@@ -98,7 +113,7 @@ async def cancel_open_orders(call: Call) -> list[Json]:
         raise unknown_order()
     alone = [row for row in outcome.canceled if row.list_id < 0]
     return [
-        *(cancel_json(row, instrument, outcome.time_ms, cancel_id) for row in alone),
+        *(ended(row, instrument, outcome, cancel_id) for row in alone),
         *canceled_lists(outcome, instrument, cancel_id),
     ]
 
@@ -113,7 +128,8 @@ async def amend_order(call: Call) -> Json:
     if outcome.code:
         raise Refusal(outcome.code, outcome.text)
     row = outcome.orders[0]
-    answer = amended_json(row, old.instrument, outcome.time_ms, outcome.amended_from)
+    prevented_id = outcome.prevented.get(row.order_id, 0)
+    answer = amended_json(row, old.instrument, outcome.time_ms, outcome.amended_from, prevented_id=prevented_id)
     answer["executionId"] = outcome.offset
     if outcome.lists:
         list_row = outcome.lists[0]
@@ -199,7 +215,7 @@ async def stored_outcome(call: Call, place: Place, order_id: int, shape: str | N
         orders=(row,),
         fills=tuple(taken(trade) for trade in trades),
     )
-    return answer_of(outcome, place, shape)
+    return answer_of(await _with_preventions(call, outcome), place, shape)
 
 
 def _test_weight(params: Mapping[str, Any]) -> int:

@@ -96,8 +96,9 @@ def answered(
 ) -> Outcome:
     """The answer to a command that the market took, whether it refused it or not."""
     new_ids = new_orders(command)
-    code, text, cancel_code, cancel_text, amended_from, prevented_id = 0, "", 0, "", "", 0
+    code, text, cancel_code, cancel_text, amended_from = 0, "", 0, "", ""
     fills = []
+    prevented: dict[int, int] = {}
     for event in events:
         kind = type(event)
         if kind is Traded:
@@ -112,7 +113,7 @@ def answered(
         elif kind is OrderAmended:
             amended_from = event.old_client_id  # type: ignore[union-attr]
         elif kind is MatchPrevented and event.taker_id in new_ids:  # type: ignore[union-attr]
-            prevented_id = event.prevented_id  # type: ignore[union-attr]
+            prevented[event.taker_id] = event.prevented_id  # type: ignore[union-attr]
     return Outcome(
         command_id=command.command_id,
         symbol_id=command.symbol_id,
@@ -128,7 +129,7 @@ def answered(
         cancel_text=cancel_text,
         lists=_lists(events, rows),
         amended_from=amended_from,
-        prevented_id=prevented_id,
+        prevented=prevented,
     )
 
 

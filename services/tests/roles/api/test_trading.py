@@ -258,6 +258,40 @@ async def test_an_order_names_the_match_that_was_prevented(tmp_path: Path) -> No
         assert "preventedMatchId" not in await one.order(orderId=taker["orderId"])
 
 
+async def test_every_answer_about_an_order_names_its_last_prevented_match(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
+
+        async def lessened() -> int:
+            """A resting order that lost 0.1 to the taker of the newest prevented match."""
+            maker: int = (await one.placed("sell 0.5@60000"))["orderId"]
+            taker = await one.placed("buy 0.1@60000", selfTradePreventionMode="DECREMENT")
+            assert taker["status"] == "EXPIRED_IN_MATCH"
+            return maker
+
+        first = await lessened()
+        for path, named in (("openOrders", {}), ("allOrders", {}), ("order", {"orderId": first})):
+            _, body = await one.client.signed("GET", f"/api/v3/{path}", symbol="BTCUSD", **named)
+            shown = {row["orderId"]: row for row in (body if isinstance(body, list) else [body])}
+            assert (shown[first]["preventedMatchId"], shown[first]["preventedQuantity"]) == (1, "0.10000000")
+        _, page = await one.client.signed("GET", "/v1/orders", symbol="BTCUSD")
+        assert [row["preventedMatchId"] for row in page["data"]] == [1, 1]
+        amended = (await one.client.signed("PUT", AMEND, symbol="BTCUSD", orderId=first, newQty="0.4"))[1]
+        assert amended["amendedOrder"]["preventedMatchId"] == 1
+        _, canceled = await one.cancel(orderId=first)
+        assert (canceled["preventedMatchId"], canceled["preventedQuantity"]) == (1, "0.10000000")
+        second = await lessened()
+        fresh = {"side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1", "price": "60000"}
+        _, replaced = await one.client.signed(
+            "POST", REPLACE, symbol="BTCUSD", cancelReplaceMode="STOP_ON_FAILURE", cancelOrderId=second, **fresh
+        )
+        assert replaced["cancelResponse"]["preventedMatchId"] == 2
+        assert "preventedMatchId" not in replaced["newOrderResponse"]
+        await one.cancel(orderId=replaced["newOrderResponse"]["orderId"])
+        await lessened()
+        _, every = await one.client.signed("DELETE", "/api/v3/openOrders", symbol="BTCUSD")
+        assert [row["preventedMatchId"] for row in every] == [3]
+
+
 async def test_an_iceberg_shows_only_its_peak(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, _, _):
         body = await one.placed("sell 1@60000", icebergQty="0.2")
