@@ -177,7 +177,7 @@ class EngineRoom:
     async def assert_sound(self) -> None:
         report = await self.verify()
         assert not report.problems, report.problems
-        assert len(report.checked) == len(self.partitions) + 2
+        assert len(report.checked) == len(self.partitions) + 3
 
     def _request(self, order: PlaceOrder, group: int, window_ms: int, in_list: bool) -> HoldRequest:
         instrument = self.instruments[order.symbol_id - 1]

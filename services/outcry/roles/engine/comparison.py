@@ -7,14 +7,15 @@ from typing import Any, Final, Protocol
 from outcry.market.terms import BUY, NOT_A_STOP, SELL, WORKING
 from outcry.roles.engine.blotter import MAX_LEGS
 from outcry.roles.engine.charts import CandleLedger, Charts
-from outcry.roles.engine.fates import FateLedger, Fates
+from outcry.roles.engine.fates import Fates
 from outcry.roles.engine.replay import Chunk, Replay, ReplayLedger, standing
+from outcry.roles.engine.told import ToldLedger
 from outcry.rows import Advance, DeadLetter, ListRow, Money, OrderRow, PartBatch, PostingRow, PreventedRow, TradeRow
 
 MAX_PROBLEMS: Final = 100  # reported of one partition
 
 
-class EvidenceLedger(ReplayLedger, CandleLedger, FateLedger, Protocol):
+class EvidenceLedger(ReplayLedger, CandleLedger, ToldLedger, Protocol):
     """What a verification reads of the ledger."""
 
     async def trades(self, symbol_id: int, *, from_id: int | None = None, limit: int = 500) -> list[TradeRow]: ...

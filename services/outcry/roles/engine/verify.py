@@ -9,6 +9,7 @@ from outcry.market.terms import WORLD_ACCOUNT
 from outcry.ports import Damaged, Journal, OutOfService
 from outcry.roles.engine.comparison import Comparison, EvidenceLedger
 from outcry.roles.engine.replay import NoStart, Progress, open_replay
+from outcry.roles.engine.told import Told
 from outcry.rows import Money
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ class Report:
 
     checked: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    since_ms: int = 0  # log time from which on everything is kept
 
 
 async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress) -> Report:
@@ -35,6 +37,9 @@ async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress) -
         found = await supervise_partition(ledger, journal, row.part, progress)
         report.checked += found.checked
         report.problems += found.problems
+        report.since_ms = max(report.since_ms, found.since_ms)
+    progress("reading what clients were told")
+    await _check_told(ledger, report)
     progress("counting all money")
     _check_money(await ledger.money(), report)
     return report
@@ -61,7 +66,17 @@ async def supervise_partition(ledger: EvidenceLedger, journal: Journal, part: in
         f"partition {part}: a replay of records {start} to {end} gives the ledger's rows ({counts}) and hashes;"
         " each journaled order has one outcome or none yet; ids are dense, quantities kept, the book is not crossed"
     )
-    return Report([text], comparison.problems)
+    return Report([text], comparison.problems, replay.start.row.log_time)
+
+
+async def _check_told(ledger: EvidenceLedger, report: Report) -> None:
+    told = Told(ledger, report.since_ms)
+    await told.check()
+    report.problems += told.problems
+    report.checked.append(
+        f"idempotency: each of {told.keys:,} keys has orders of its own account and of no other key, and"
+        f" {told.answers:,} kept answers tell what the ledger says"
+    )
 
 
 def _check_money(money: Money, report: Report) -> None:
