@@ -43,7 +43,11 @@ def test_figures_count_orders_trades_and_money() -> None:
 def test_the_exposition_names_every_metric() -> None:
     telemetry = Telemetry()
     telemetry.note_request("GET", "/api/v3/time", 200, 0.001)
+    telemetry.note_order(0.001)
+    telemetry.exposition()
+    telemetry.note_order(0.001)
     text = telemetry.exposition().decode()
+    assert "outcry_orders_total 2.0" in text
     assert 'outcry_http_requests_total{method="GET",route="/api/v3/time",status="200"} 1.0' in text
     assert "outcry_memory_bytes" in text
 

@@ -49,15 +49,15 @@ class Cashier:
 
         Raises what IntakeLedger.hold raises.
         """
-        asked = [_requests(ticket, number) for number, ticket in enumerate(tickets)]
-        flat = [request for requests in asked for request in requests]
-        results = await self._ledger.hold(flat, _claims(tickets))
+        requests: list[HoldRequest] = []
+        for number, ticket in enumerate(tickets):
+            requests += _requests(ticket, number)
+        results = await self._ledger.hold(requests, _claims(tickets))
         short = []
         taken = 0
-        for ticket, requests in zip(tickets, asked, strict=True):
-            own = results[taken : taken + len(requests)]
-            taken += len(requests)
-            if not self._take(ticket, own):
+        for ticket in tickets:
+            first, taken = taken, taken + (1 if type(ticket.intent) is Place else len(new_orders(ticket.intent)))
+            if not self._take(ticket, results[first:taken]):
                 short.append(ticket)
         if short:
             await self._retry(short)

@@ -7,7 +7,7 @@ journal is definite, and after it only an outcome is. What has no outcome in tim
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from typing import Final
 
 from outcry.market.commands import AmendOrder, AnyCommand, CancelAll
@@ -18,7 +18,7 @@ from outcry.roles.api.framing import Parcel, pack
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, PlacePair
 from outcry.roles.api.latecomers import Latecomers
 from outcry.roles.api.resolver import Resolver
-from outcry.roles.api.tickets import Answer, Key, Request, Ticket, must_wait, new_orders
+from outcry.roles.api.tickets import Answer, Key, Name, Request, Ticket, must_wait, new_names, new_orders
 from outcry.settings import Settings
 from outcry.telemetry import Telemetry
 
@@ -87,14 +87,13 @@ class Desk:
         if not intents:
             return []
         self._admit(intents)
-        request = Request(len(intents), asyncio.get_running_loop().create_future(), traceparent)
-        since = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        request = Request(len(intents), loop.create_future(), traceparent)
+        since, first = loop.time(), self._last_command_id + 1
+        self._last_command_id += len(intents)
         for place, intent in enumerate(intents):
-            self._last_command_id += 1
-            ticket = Ticket(intent, self._last_command_id, request, place)
-            ticket.since = since
-            ticket.key = key if place == 0 else None
-            self._queue.append(ticket)
+            self._queue.append(Ticket(intent, first + place, request, place, key, since))
+            key = None
         self._arrived.set()
         return await request.done
 
@@ -146,16 +145,20 @@ class Desk:
         batch: list[Ticket] = []
         parked: list[Ticket] = []
         held_back: dict[int, None] = {}
-        fresh: dict[tuple[int, int, str], None] = {}
+        fresh: dict[Name, None] = {}
+        noted = 0  # tickets of the batch whose names are in ``fresh``; only who names an order looks there
         while self._queue and len(batch) < MAX_BATCH:
             ticket = self._queue.popleft()
-            if ticket.account in held_back or must_wait(ticket, fresh):
+            waits = bool(held_back) and ticket.account in held_back
+            if not waits and type(ticket.intent) is not Place:
+                fresh.update((name, None) for other in batch[noted:] for name in new_names(other))
+                noted = len(batch)
+                waits = must_wait(ticket, fresh)
+            if waits:
                 held_back[ticket.account] = None
                 parked.append(ticket)
-                continue
-            for place in new_orders(ticket.intent):
-                fresh[(ticket.account, place.order.symbol_id, place.order.client_order_id)] = None
-            batch.append(ticket)
+            else:
+                batch.append(ticket)
         self._queue.extendleft(reversed(parked))
         if not self._queue:
             self._arrived.clear()
@@ -164,29 +167,35 @@ class Desk:
 
     async def _enter(self, batch: Sequence[Ticket]) -> list[Ticket]:
         """Resolves and holds; returns the tickets that have a command for the journal."""
-        now_us, lags = self._clock.now_us(), self._lags()
-        for ticket in batch:
-            refusal = self._refusal(ticket.intent, now_us, lags)
-            if refusal is not None:
-                self._settle(ticket, refusal)
-        await self._attempt(self._resolver.resolve, batch)
-        placing = [ticket for ticket in batch if not ticket.settled and new_orders(ticket.intent)]
+        self._refuse(batch)
+        await self._attempt(self._resolver.resolve, [t for t in batch if type(t.intent) not in (Place, PlacePair)])
+        placing = [t for t in batch if not t.settled and (type(t.intent) is Place or new_orders(t.intent))]
         await self._attempt(self._cashier.hold, placing)
         live = [ticket for ticket in batch if not ticket.settled]
         for ticket in live:
             ticket.command = ticket.command or _command_about_targets(ticket)
         return live
 
-    def _refusal(self, intent: Intent, now_us: int, lags: Mapping[int, int]) -> Refusal | None:
+    def _refuse(self, batch: Sequence[Ticket]) -> None:
+        """Settles what comes too late, and what is for a partition that is halted or far behind."""
+        now_us = self._clock.now_us()
+        behind = {part for part, lag in self._lags().items() if lag > MAX_LAG_RECORDS}
+        for ticket in batch:
+            intent = ticket.intent
+            if 0 < intent.deadline_us < now_us:
+                text = "Timestamp for this request is outside of the recvWindow."
+                self._settle(ticket, Refusal(-1021, text))
+            elif self._halted or behind:
+                refusal = self._refusal(intent, behind)
+                if refusal is not None:
+                    self._settle(ticket, refusal)
+
+    def _refusal(self, intent: Intent, behind: Set[int]) -> Refusal | None:
         """Why nothing of the intent may be written. Never a definite no to a cancel: its order still stands."""
         part = intent.instrument.partition
-        if 0 < intent.deadline_us < now_us:
-            return Refusal(-1021, "Timestamp for this request is outside of the recvWindow.")
         if part in self._halted:
             return market_closed() if isinstance(intent, Place | PlacePair) else overloaded()
-        if new_orders(intent) and lags.get(part, 0) > MAX_LAG_RECORDS:
-            return overloaded()
-        return None
+        return overloaded() if part in behind and new_orders(intent) else None
 
     async def _attempt(self, step: Callable[[Sequence[Ticket]], Awaitable[None]], tickets: Sequence[Ticket]) -> None:
         """One step at the ledger; trouble there is the answer of all that needed it."""
@@ -238,11 +247,11 @@ class Desk:
             self._quiet.set()
         if isinstance(answer, Refusal):
             answer = ticket.refused(answer)
-        if isinstance(answer, Outcome | Refusal):
-            self._note(ticket, answer)
-            ticket.request.put(ticket.place, answer)
-        else:
+        elif not isinstance(answer, Outcome):
             ticket.request.fail(answer)
+            return
+        self._note(ticket, answer)
+        ticket.request.put(ticket.place, answer)
 
     def _settle_all(self, tickets: Sequence[Ticket], refusal: Refusal) -> None:
         for ticket in tickets:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from outcry.codec import MAX_COMMANDS, MAX_FRAME_BYTES, encode_frame
-from outcry.market.commands import AnyCommand, CancelAll, PlaceList, ReplaceOrder
+from outcry.market.commands import AnyCommand, CancelAll, PlaceList, PlaceOrder, ReplaceOrder
 from outcry.roles.api.tickets import Ticket
 
 # Upper bounds of an encoded command: every whole number at its longest, client ids of 36 characters.
@@ -47,6 +47,8 @@ def _loads(stack: Sequence[Ticket]) -> list[list[Ticket]]:
 
 
 def _most_bytes(command: AnyCommand) -> int:
+    if isinstance(command, PlaceOrder):
+        return MAX_PLACE_BYTES
     if isinstance(command, CancelAll):
         return MAX_PLACE_BYTES + MAX_TARGET_BYTES * len(command.targets)
     if isinstance(command, PlaceList):

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -12,6 +13,7 @@ from outcry.roles.api.errors import Refusal
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, PlacePair, Replace
 
 Answer = Outcome | Refusal
+Name = tuple[int, int, str]  # account, symbol, client order id
 TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -74,29 +76,29 @@ class Target:
     remaining: int = 0
 
 
-class Ticket:
-    """``settled`` once it has its answer; ``offset`` is where its frame stands in the journal, -1 while unknown."""
+class Ticket(msgspec.Struct, eq=False):
+    """``settled`` once it has its answer; ``offset`` is where its frame stands in the journal, -1 while unknown.
 
-    __slots__ = (
-        "account", "cancel_refusal", "command", "command_id", "intent", "key", "new_refusal", "offset", "order_ids",
-        "place", "request", "settled", "since", "targets",
-    )  # fmt: skip
+    ``place`` is its place in its request; ``since`` is when it came, on the loop's clock.
+    """
 
-    def __init__(self, intent: Intent, command_id: int, request: Request, place: int) -> None:
-        self.intent = intent
-        self.account = account_of(intent)
-        self.command_id = command_id
-        self.request = request
-        self.place = place
-        self.key: Key | None = None
-        self.command: AnyCommand | None = None
-        self.order_ids: tuple[int, ...] = ()
-        self.targets: tuple[Target, ...] = ()
-        self.offset = -1
-        self.since = 0.0
-        self.settled = False
-        self.cancel_refusal: Refusal | None = None
-        self.new_refusal: Refusal | None = None
+    intent: Intent
+    command_id: int
+    request: Request
+    place: int
+    key: Key | None = None
+    since: float = 0.0
+    command: AnyCommand | None = None
+    order_ids: tuple[int, ...] = ()
+    targets: tuple[Target, ...] = ()
+    offset: int = -1
+    settled: bool = False
+    cancel_refusal: Refusal | None = None
+    new_refusal: Refusal | None = None
+
+    @property
+    def account(self) -> int:
+        return account_of(self.intent)
 
     def complete(self, outcome: Outcome) -> Outcome:
         """Adds the half of a replace that was refused before the journal."""
@@ -158,7 +160,13 @@ def new_orders(intent: Intent) -> tuple[Place, ...]:
     return (intent.new,) if isinstance(intent, Replace) else ()
 
 
-def must_wait(ticket: Ticket, fresh: dict[tuple[int, int, str], None]) -> bool:
+def new_names(ticket: Ticket) -> list[Name]:
+    """What the orders that the ticket places are called."""
+    orders = [place.order for place in new_orders(ticket.intent)]
+    return [(order.account, order.symbol_id, order.client_order_id) for order in orders]
+
+
+def must_wait(ticket: Ticket, fresh: Mapping[Name, None]) -> bool:
     """Whether the ticket names an order whose hold is asked for in the same micro-batch."""
     intent = ticket.intent
     if isinstance(intent, CancelOpen):
