@@ -8,7 +8,7 @@ CLIENTS := ccxt python-binance freqtrade
 DATA ?= data
 PORT ?= 8080
 
-.PHONY: help setup setup-test clients builds components up demo verify test test-long bench compile lint format lock clean
+.PHONY: help setup setup-test builds components clients up demo verify test test-long bench compile lint format lock clean
 
 help:  ## Show what can be asked for
 	@echo "Outcry, an exchange you run yourself. First: make up"
@@ -36,10 +36,10 @@ up: setup  ## Start the exchange: one process, one SQLite file, demo accounts, a
 verify: setup  ## Prove the invariants on the data directory, running or stopped
 	@$(BIN)/outcry verify --data "$(DATA)"
 
-test: setup-test clients builds components  ## Pass the tests in their short forms (under 10 minutes on 2 cores)
+test: setup-test builds components clients  ## Pass the tests in their short forms (under 10 minutes on 2 cores)
 	@$(COMPONENTS) run $(BIN)/pytest -m "not long" -n 2 --dist worksteal
 
-test-long: setup-test clients builds components  ## Pass the tests in their full sizes (hours)
+test-long: setup-test builds components clients  ## Pass the tests in their full sizes (hours)
 	@OUTCRY_TEST_LONG=1 $(COMPONENTS) run $(BIN)/pytest --timeout 7200
 
 bench: setup-test compile  ## Measure the core, the whole order path and memory; prints one report

@@ -4,18 +4,25 @@ set -eu
 directory=$1
 root=$(CDPATH= cd -- "$(dirname -- "$0")/../.." && pwd)
 sources=$(cat "$root"/services/outcry/market/*.py "$root/setup.py" | cksum)
-if [ -f "$directory/.compiled" ] && [ "$(cat "$directory/.compiled")" = "$sources" ]; then
-    exit 0
-fi
-if ! command -v gcc >/dev/null 2>&1 || ! "$root/.venv/bin/python" -c 'import sysconfig, pathlib, sys; sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists())'; then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        apt-get update -qq && apt-get install -y -qq gcc python3-dev
-    else
-        echo "A C compiler and Python's headers are needed: apt-get install gcc python3-dev" >&2
-        exit 1
-    fi
+
+is_built() {
+    [ -f "$directory/.compiled" ] && [ "$(cat "$directory/.compiled")" = "$sources" ]
+}
+
+can_compile() {
+    command -v gcc >/dev/null 2>&1 && "$root/.venv/bin/python" -c \
+        'import sysconfig, pathlib, sys; sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists())'
+}
+
+if ! is_built && ! can_compile; then
+    version=$("$root/.venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    sh "$root/infra/local/apt.sh" "A C compiler and the headers of Python $version are needed to compile the matching core." \
+        gcc libc6-dev "python$version-dev"
 fi
 sh "$root/infra/local/venv.sh" "$directory" test
+if is_built; then
+    exit 0
+fi
 echo "Compiling the matching core ..."
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT

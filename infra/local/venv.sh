@@ -4,16 +4,21 @@
 # Does nothing where the environment already holds exactly that file.
 set -eu
 
-directory=$1
 name=$2
 own=${3:-}
 root=$(CDPATH= cd -- "$(dirname -- "$0")/../.." && pwd)
+mkdir -p "$1"
+directory=$(CDPATH= cd -- "$1" && pwd -P)
 requirements="$root/requirements/$name.txt"
 stamp="$directory/.installed-$name"
 
-if [ -f "$stamp" ] && cmp -s "$stamp" "$requirements" && [ -x "$directory/bin/python" ]; then
-    exit 0
-fi
+# Whether the environment works: a move of the directory, an upgrade of the system's Python and an interrupt break one.
+is_whole() {
+    case "$(grep '^command = ' "$directory/pyvenv.cfg" 2>/dev/null)" in
+        *" $directory") "$directory/bin/python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("pip"))' 2>/dev/null ;;
+        *) return 1 ;;
+    esac
+}
 
 new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
@@ -29,33 +34,55 @@ find_python() {
     return 1
 }
 
-if ! python=$(find_python); then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        echo "No Python 3.11 or newer found; installing python3 with apt-get."
-        apt-get update -qq && apt-get install -y -qq python3 python3-venv
-        python=$(find_python) || { echo "This release has no Python 3.11 or newer. Install one and set PYTHON=/path/to/it." >&2; exit 1; }
-    else
-        echo "Python 3.11 or newer is needed. Install it (apt-get install python3 python3-venv) or set PYTHON=/path/to/it." >&2
-        exit 1
-    fi
+# The first of this release's Pythons that is new enough, as far as apt knows; python3 where it knows nothing.
+packaged_python() {
+    for package in python3 python3.13 python3.12 python3.11; do
+        version=$(apt-cache show --no-all-versions "$package" 2>/dev/null | sed -n 's/^Version: //p')
+        if [ -n "$version" ] && dpkg --compare-versions "$version" ge 3.11; then
+            echo "$package"
+            return 0
+        fi
+    done
+    echo python3
+}
+
+find_or_install_python() {
+    find_python && return 0
+    [ "$(id -u)" != 0 ] || apt-get update -qq >/dev/null 2>&1 || true  # so that apt knows what there is
+    package=$(packaged_python)
+    sh "$root/infra/local/apt.sh" "No Python 3.11 or newer was found (PYTHON=/path/to/it names one)." \
+        "$package" "$package-venv" >&2 || return 1
+    find_python && return 0
+    echo "This release has no Python 3.11 or newer. Install one and run again with PYTHON=/path/to/it." >&2
+    return 1
+}
+
+has_venv() {
+    "$python" -c 'import venv, ensurepip' 2>/dev/null
+}
+
+if [ -f "$stamp" ] && cmp -s "$stamp" "$requirements" && is_whole; then
+    exit 0
 fi
 
-if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        echo "The venv module is missing; installing python3-venv with apt-get."
-        apt-get update -qq && apt-get install -y -qq python3-venv
-    else
-        echo "Python's venv module is missing. Run: apt-get install python3-venv" >&2
-        exit 1
+if ! is_whole; then
+    python=$(find_or_install_python) || exit 1
+    if ! has_venv; then
+        sh "$root/infra/local/apt.sh" "$python has no venv module." "$(basename "$python")-venv"
+        has_venv || { echo "$python still has no venv module. Run again with PYTHON=/path/to/one that has it." >&2; exit 1; }
     fi
+    "$python" -m venv --clear "$directory"
 fi
 
-echo "Installing $name into $(basename "$directory") ($("$python" --version)) ..."
-[ -x "$directory/bin/python" ] || "$python" -m venv "$directory"
+echo "Installing $name into ${directory#"$root/"} ($("$directory/bin/python" --version)) ..."
 if [ -x "$root/.venv/bin/uv" ]; then
-    "$root/.venv/bin/uv" pip install --quiet --python "$directory/bin/python" --require-hashes -r "$requirements"
+    set -- "$root/.venv/bin/uv" pip install --quiet --python "$directory/bin/python"
 else
-    "$directory/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$requirements"
+    set -- "$directory/bin/python" -m pip install --quiet --disable-pip-version-check
+fi
+if ! "$@" --require-hashes -r "$requirements"; then
+    echo "The requirements could not be installed: see above. Is PyPI reachable from here? Then run the same command again." >&2
+    exit 1
 fi
 if [ "$own" = own ]; then
     # A .pth file is all that an editable install of a pure package needs; no build backend has to be fetched.
