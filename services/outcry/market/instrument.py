@@ -55,9 +55,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         """Everything wrong with these terms, one sentence each; empty when sound."""
         found = []
         if self.tick_size <= 0 or self.lot_size <= 0:
-            found.append("tick_size and lot_size must be positive")
+            found.append("the tick and the step of the quantity must be positive")
         elif self.tick_size * self.lot_size % MINOR_UNITS:
-            found.append("tick_size x lot_size must be a whole number of quote minor units")
+            found.append("the tick times the step of the quantity must be a whole number of 1e-8")
         if not 1 <= self.min_price <= self.max_price < MAX_PRICE_TICKS:
             found.append(f"1 <= min_price <= max_price < {MAX_PRICE_TICKS} must hold")
         if not 1 <= self.min_qty <= self.max_qty:

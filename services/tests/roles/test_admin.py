@@ -1,5 +1,6 @@
 """The operator's verbs on a running exchange: each does what it says, refuses in plain words, and is audited."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +11,7 @@ from outcry.ports import Damaged, Journal, OutOfService
 from outcry.roles.admin.control import NotRunning, ask_running, socket_path
 from outcry.roles.admin.masterkey import master_key
 from outcry.roles.admin.verbs import Admin, Refused
+from outcry.rows import Record
 from tests.support.inprocess import running
 
 ORDER = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": "50000"}
@@ -118,6 +120,9 @@ async def test_what_the_engine_is_asked_is_audited_before_it_can_happen(tmp_path
     class Cut:
         """A journal that the process dies before reaching."""
 
+        async def read(self, *given: object) -> list[Record]:
+            return []
+
         async def append(self, frames: Sequence[tuple[int, bytes]]) -> list[int]:
             raise OutOfService("cut")
 
@@ -130,6 +135,28 @@ async def test_what_the_engine_is_asked_is_audited_before_it_can_happen(tmp_path
         assert newest.action.startswith("ask to ")
 
 
+async def test_symbols_that_are_asked_for_in_a_row_get_numbers_of_their_own(tmp_path: Path) -> None:
+    async with running(tmp_path) as (exchange, _):
+        await exchange.crew.stop("engine")
+        terms = {"quote": "USD", "tick": "0.01", "step": "0.1"}
+        await asyncio.gather(*(ask(tmp_path, "symbols.create", base=base, **terms) for base in ("AAA", "BBB", "CCC")))
+        with pytest.raises(Refused, match="BBBUSD is listed already, or will be"):
+            await ask(tmp_path, "symbols.create", base="BBB", **terms)
+    async with running(tmp_path) as (exchange, _):
+        while len(exchange.venue.instruments) < 11:
+            await exchange.listing.refresh()
+        numbers = {exchange.venue.instruments[name].symbol_id for name in ("AAAUSD", "BBBUSD", "CCCUSD")}
+        assert numbers == {9, 10, 11}
+
+
+async def test_a_symbol_that_is_refused_leaves_no_asset_behind(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        with pytest.raises(Refused, match="must be a whole number of 1e-8"):
+            await ask(tmp_path, "symbols.create", base="FOO", quote="USD", tick="0.00001", step="0.0001")
+        with pytest.raises(Refused, match="There is no asset FOO"):
+            await ask(tmp_path, "accounts.deposit", account=1001, asset="FOO", amount="1")
+
+
 @pytest.mark.parametrize(
     ("verb", "params", "says"),
     [
@@ -139,10 +166,14 @@ async def test_what_the_engine_is_asked_is_audited_before_it_can_happen(tmp_path
         ("accounts.deposit", {"account": 1001, "asset": "EUR", "amount": "1"}, "There is no asset EUR"),
         ("keys.create", {"account": 1001, "scopes": "root"}, "There is no scope"),
         ("keys.create", {"account": 1001, "ed25519": "abc"}, "64 hex digits"),
+        ("keys.create", {"account": 1001, "ips": "192.0.2.7,home"}, "'home' is no address"),
+        ("keys.create", {"account": 1001, "days": -1}, "lives from 1 to"),
+        ("accounts.create", {"name": "x", "account": -5}, "number is from 3001"),
         ("keys.revoke", {"key": "none"}, "no such live key"),
         ("symbols.halt", {"symbol": "EURUSD"}, "There is no symbol EURUSD"),
         ("symbols.create", {"base": "BTC", "quote": "USD", "tick": "1", "step": "1"}, "listed already"),
         ("symbols.create", {"base": "X", "quote": "USD", "tick": "0.00000001", "step": "0.1"}, "do not work"),
+        ("symbols.create", {"base": "X Y", "quote": "USD", "tick": "1", "step": "1"}, "no name of an asset"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_in_plain_words(

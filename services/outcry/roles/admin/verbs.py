@@ -1,10 +1,14 @@
 """The operator's verbs, the same whether the exchange runs or rests: each checks, acts, and leaves an audit row."""
 
+import asyncio
+import ipaddress
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import msgspec
 
 from outcry.codec import encode_frame
 from outcry.decimals import minor_units, money_text
@@ -12,6 +16,7 @@ from outcry.market.commands import AnyCommand, HaltMarket, OpenMarket, SetInstru
 from outcry.market.instrument import HALTED, MAX_AMOUNT, Instrument
 from outcry.market.terms import FEE_ACCOUNT, MINOR_UNITS, PPM, WORLD_ACCOUNT
 from outcry.ports import Clock, Journal, Ledger, ReferenceTaken, Transfer
+from outcry.roles.admin.asked import symbols_asked_for
 from outcry.roles.admin.founding import HMAC, Seal, terms_of
 from outcry.rows import AccountRow, AuditRow, KeyRow
 
@@ -19,7 +24,10 @@ ED25519: Final = "ED25519"
 ED25519_BYTES: Final = 32
 SCOPES: Final = ("read", "trade", "withdraw", "admin")
 FIRST_ACCOUNT: Final = 3001  # below are the venue's own, the demo's and the crowd's
+MAX_ACCOUNT: Final = (1 << 53) - 1  # what every JSON reader keeps exactly
+MAX_DAYS: Final = 36_500
 DAY_MS: Final = 86_400_000
+ASSET: Final = re.compile(r"[A-Z0-9]{1,12}", re.ASCII)
 AMOUNT: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,8})?", re.ASCII)
 
 Params = Mapping[str, Any]
@@ -46,6 +54,7 @@ class Admin:
     ) -> None:
         self._ledger, self._journal, self._clock, self._seal = ledger, journal, clock, seal
         self._on_transfer = on_transfer
+        self._one_lister = asyncio.Lock()  # the number of a new symbol follows from the symbols before it
         self._verbs: dict[str, Callable[[Params], Awaitable[Result]]] = {
             "accounts.list": self._accounts_list,
             "accounts.create": self._accounts_create,
@@ -78,6 +87,8 @@ class Admin:
         account_id = params.get("account") or max([FIRST_ACCOUNT - 1, *known]) + 1
         if account_id in known or account_id in (WORLD_ACCOUNT, FEE_ACCOUNT):
             raise Refused(f"Account {account_id} exists already. Leave the number out to get the next free one.")
+        if not 0 < account_id <= MAX_ACCOUNT:
+            raise Refused(f"An account's number is from {FIRST_ACCOUNT} to {MAX_ACCOUNT}, not {account_id}.")
         for name in ("maker_ppm", "taker_ppm"):
             if not 0 <= params.get(name, 0) <= PPM // 10:
                 raise Refused(f"{name} is {params[name]}, but must be from 0 to {PPM // 10} (10 %).")
@@ -148,12 +159,14 @@ class Admin:
         if unknown:
             raise Refused(f"There is no scope {unknown[0]!r}. Known: {', '.join(SCOPES)}.")
         now_ms, days = self._clock.now_ms(), params.get("days", 0)
+        if not 0 <= days <= MAX_DAYS:
+            raise Refused(f"A key lives from 1 to {MAX_DAYS} days, or for ever without a number of days; not {days}.")
         api_key, secret, kind = secrets.token_hex(32), secrets.token_hex(32), HMAC
         stored = self._seal(secret.encode(), api_key)
         if params.get("ed25519"):
             kind, secret, stored = ED25519, "", _public_key(params["ed25519"])
         key = KeyRow(
-            api_key, row.account_id, kind, stored, ",".join(scopes), params.get("ips", ""), now_ms,
+            api_key, row.account_id, kind, stored, ",".join(scopes), _networks(params.get("ips", "")), now_ms,
             now_ms + days * DAY_MS if days else 0, 0,
         )  # fmt: skip
         await self._ledger.create_key(key, params["actor"])
@@ -168,10 +181,17 @@ class Admin:
         return {"rows": [_symbol_shown(terms_of(row)) for row in await self._ledger.symbols()]}
 
     async def _symbols_create(self, params: Params) -> Result:
-        listed = [terms_of(row) for row in await self._ledger.symbols()]
+        async with self._one_lister:
+            return await self._create_symbol(params)
+
+    async def _create_symbol(self, params: Params) -> Result:
+        listed = await symbols_asked_for(self._ledger, self._journal)
         base, quote = params["base"].upper(), params["quote"].upper()
+        for name in (base, quote):
+            if not ASSET.fullmatch(name):
+                raise Refused(f"{name!r} is no name of an asset: 1 to 12 letters and digits, such as XRP.")
         if any(each.symbol == base + quote for each in listed):
-            raise Refused(f"{base}{quote} is listed already.")
+            raise Refused(f"{base}{quote} is listed already, or will be when the exchange runs.")
         partitions = sorted(row.part for row in await self._ledger.partitions())
         partition = params.get("partition", partitions[len(listed) % len(partitions)])
         if partition not in partitions:
@@ -182,14 +202,19 @@ class Admin:
             partition=partition,
             base=base,
             quote=quote,
-            base_asset=(await self._ledger.add_asset(base, params["actor"])).asset_id,
-            quote_asset=(await self._ledger.add_asset(quote, params["actor"])).asset_id,
+            base_asset=0,
+            quote_asset=0,
             tick_size=_amount(params["tick"]),
             lot_size=_amount(params["step"]),
             min_notional=_amount(params.get("min_notional", "5")),
         )
         if instrument.problems():
             raise Refused(f"These terms do not work: {'; '.join(instrument.problems())}.")
+        instrument = msgspec.structs.replace(
+            instrument,
+            base_asset=(await self._ledger.add_asset(base, params["actor"])).asset_id,
+            quote_asset=(await self._ledger.add_asset(quote, params["actor"])).asset_id,
+        )
         command = SetInstrument(command_id=0, symbol_id=instrument.symbol_id, instrument=instrument)
         await self._ask_engine(params, "list symbol", instrument, command)
         return _symbol_shown(instrument)
@@ -256,6 +281,17 @@ def _public_key(text: str) -> bytes:
     if len(key) != ED25519_BYTES:
         raise Refused(f"An Ed25519 public key is {ED25519_BYTES} bytes: {2 * ED25519_BYTES} hex digits.")
     return key
+
+
+def _networks(text: str) -> str:
+    """A comma-separated list of addresses and networks as it is stored; a key with a wrong one would never work."""
+    networks = [network.strip() for network in text.split(",") if network.strip()]
+    for network in networks:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise Refused(f"{network!r} is no address or network, such as 192.0.2.7 or 192.0.2.0/24.") from None
+    return ",".join(networks)
 
 
 def _account_shown(row: AccountRow) -> Result:
