@@ -258,7 +258,7 @@ class PartState(NamedTuple):
 
 
 class HoldRequest(NamedTuple):
-    """Asks for a hold. Requests of one ``group`` get theirs together or not at all (OCO)."""
+    """Asks for a hold. Requests of one ``group`` stand together and get theirs together or not at all (OCO)."""
 
     part: int
     account_id: int

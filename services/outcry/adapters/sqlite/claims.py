@@ -1,10 +1,10 @@
 """Idempotency keys: a key and its hold are written in one transaction, a refused hold leaves no key."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from outcry.adapters.sqlite.writer import Work
-from outcry.rows import HELD, KEY_IN_PROGRESS, KEY_KEPT_MS, KEY_MISMATCH, KEY_REPLAY, HoldResult, IntakeRow, KeyClaim
+from outcry.rows import KEY_IN_PROGRESS, KEY_KEPT_MS, KEY_MISMATCH, KEY_REPLAY, HoldResult, KeyClaim
 
 Key = tuple[int, str]  # (account id, key)
 
@@ -40,22 +40,19 @@ class Claims:
         padded = [*ids, *[0] * count]
         return [HoldResult(status, padded[n], response=response or b"") for n in range(count)]
 
-    def note(self, group: int, rows: Sequence[IntakeRow]) -> None:
+    def note(self, group: int, order_ids: Iterable[int]) -> None:
         """The group's hold succeeded."""
         claim = self._by_group.get(group)
         if claim is not None:
-            self._own[(claim.account_id, claim.key)] = (claim.payload_sha256, [row.order_id for row in rows])
+            self._own[(claim.account_id, claim.key)] = (claim.payload_sha256, list(order_ids))
 
-    def write(self, results: Mapping[int, Sequence[HoldResult]]) -> None:
+    def write(self) -> None:
         """Stores the keys of the groups that got their hold, over expired ones."""
-        for group, claim in self._by_group.items():
-            own = results.get(group, ())
-            if own and own[0].status == HELD:
-                ids = json.dumps([result.order_id for result in own])
-                self._work.db.execute(
-                    "REPLACE INTO idempotency VALUES (?, ?, ?, ?, NULL, ?)",
-                    (claim.account_id, claim.key, claim.payload_sha256, ids, self._work.now_ms + KEY_KEPT_MS),
-                )
+        for (account_id, key), (payload_sha256, order_ids) in self._own.items():
+            self._work.db.execute(
+                "REPLACE INTO idempotency VALUES (?, ?, ?, ?, NULL, ?)",
+                (account_id, key, payload_sha256, json.dumps(order_ids), self._work.now_ms + KEY_KEPT_MS),
+            )
 
     def _row(self, claim: KeyClaim) -> tuple[bytes, list[int], bytes | None] | None:
         row = self._work.db.execute(

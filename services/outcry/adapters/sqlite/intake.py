@@ -1,10 +1,12 @@
 """The api's side of the ledger: holds of money and client order ids, before anything is journaled."""
 
 import json
+import operator
 import sqlite3
 from collections.abc import Sequence
+from itertools import groupby
 
-from outcry.adapters.sqlite.bulk import as_json, insert
+from outcry.adapters.sqlite.bulk import Row, as_json, insert
 from outcry.adapters.sqlite.claims import Claims
 from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.rowtext import INTAKE, INTAKE_TEXT, read_ids, read_intake
@@ -14,6 +16,10 @@ from outcry.rows import DUPLICATE, HELD, KEY_KEPT_MS, SHORT, HoldRequest, HoldRe
 MAX_TARGETS = 10_000  # open orders of one account in one answer
 
 Name = tuple[int, int, str]  # (account id, symbol id, client order id)
+
+_group = operator.attrgetter("group")
+_name = operator.itemgetter(*(HoldRequest._fields.index(f) for f in ("account_id", "symbol_id", "client_order_id")))
+_pocket = operator.itemgetter(*(HoldRequest._fields.index(f) for f in ("account_id", "asset_id")))
 
 PUT_INTAKE = insert("intake", INTAKE, "ON CONFLICT (account_id, symbol_id, client_order_id) WHERE open = 1 DO NOTHING")
 
@@ -61,12 +67,11 @@ class Batch:
     def __init__(self, work: Work, requests: Sequence[HoldRequest], keys: Sequence[KeyClaim]) -> None:
         self._work = work
         self._requests = requests
-        self._groups: dict[int, list[HoldRequest]] = {}
-        for request in requests:
-            self._groups.setdefault(request.group, []).append(request)
+        self._groups = [(group, list(own)) for group, own in groupby(requests, _group)]
         self._claims = Claims(work, keys)
         self._first_ids = work.memory.next_ids(work.db)
-        self._log_times = {part: fence.log_time for part, fence in work.memory.fences(work.db).items()}
+        fences = work.memory.fences(work.db)
+        self._since_ms = {part: max(work.now_ms, fence.log_time) for part, fence in fences.items()}
 
     def settle(self) -> list[HoldResult]:
         """One result per request, in their order.
@@ -75,73 +80,69 @@ class Batch:
         when money is short, the batch is taken back and decided once more with the taken ids known.
         """
         work = self._work
-        work.memory.purse.load(work.db, [(r.account_id, r.asset_id) for r in self._requests])
+        work.memory.purse.load(work.db, map(_pocket, self._requests))
         mark = work.memory.purse.mark()
-        results, rows = self._decide({})
+        rows = self._decide({})
         put = PUT_INTAKE.run(work.db, rows) if rows else 0
-        if put < len(rows) or any(result[0].status == SHORT for result in results.values()):
+        if put < len(rows) or any(result.status == SHORT for result in self._results):
             work.memory.purse.undo(mark)
             work.db.execute("DELETE FROM intake WHERE order_id >= ?", (self._first_ids[0],))
-            results, rows = self._decide(self._taken())
+            rows = self._decide(self._taken())
             put = PUT_INTAKE.run(work.db, rows) if rows else 0
             assert put == len(rows)
-        self._claims.write(results)
-        in_turn = {group: iter(own) for group, own in results.items()}
-        return [next(in_turn[request.group]) for request in self._requests]
+        self._claims.write()
+        return self._results
 
-    def _decide(self, known: dict[Name, None]) -> tuple[dict[int, list[HoldResult]], list[IntakeRow]]:
-        """Results by group, and the rows of those that are held. ``known`` are the taken ids; it grows."""
-        results: dict[int, list[HoldResult]] = {}
-        rows: list[IntakeRow] = []
+    def _decide(self, known: dict[Name, None]) -> list[Row]:
+        """Results for all, and the intake rows of those that are held. ``known`` are the taken ids; it grows."""
+        self._results: list[HoldResult] = []
+        rows: list[Row] = []
         self._claims.restart()
         self._next_order, self._next_list = self._first_ids
-        for group, requests in self._groups.items():
+        for group, requests in self._groups:
             refused = self._claims.refusal(group, len(requests))
             if refused is None and (status := self._take(requests, known)) != HELD:
                 refused = [HoldResult(status)] * len(requests)
-            if refused is None:
-                own = self._rows(requests)
-                rows += own
-                results[group] = [HoldResult(HELD, r[0], r.intake_ms, r.valid_until_ms, r.list_id) for r in own]
-                self._claims.note(group, own)
-            else:
-                results[group] = refused
+            if refused is not None:
+                self._results += refused
+                continue
+            self._claims.note(group, range(self._next_order, self._next_order + len(requests)))
+            self._enter(requests, rows)
         self._work.memory.set_next_ids(self._next_order, self._next_list)
-        return results, rows
+        return rows
 
     def _take(self, requests: list[HoldRequest], known: dict[Name, None]) -> str:
         """Moves the money of one group from free to held, if its ids are new and all of it is there."""
-        names = {(r.account_id, r.symbol_id, r.client_order_id): None for r in requests}
-        if len(names) < len(requests) or not known.keys().isdisjoint(names):
+        names = [*map(_name, requests)]
+        if not known.keys().isdisjoint(names) or (len(names) > 1 and len({*names}) < len(names)):
             return DUPLICATE
         purse = self._work.memory.purse
         mark = purse.mark()
         for request in requests:
-            if not purse.hold((request.account_id, request.asset_id), request.amount):
+            if not purse.hold(_pocket(request), request.amount):
                 purse.undo(mark)
                 return SHORT
-        known.update(names)
+        for name in names:
+            known[name] = None
         return HELD
 
-    def _rows(self, requests: list[HoldRequest]) -> list[IntakeRow]:
-        """The group's intake rows, with ids in the order of its requests."""
+    def _enter(self, requests: list[HoldRequest], rows: list[Row]) -> None:
+        """Adds a held group's rows, column for column as in ``IntakeRow``, and results."""
         now_ms = self._work.now_ms
-        rows = []
-        for part, account, symbol, asset, amount, name, window, body, _, in_list in requests:
-            until = max(now_ms, self._log_times.get(part, 0)) + window
-            list_id = self._next_list if in_list else -1
+        list_id = self._next_list if requests[0].in_list else -1
+        for part, account, symbol, asset, amount, name, window, body, _, _ in requests:
+            order_id, until = self._next_order, self._since_ms.get(part, now_ms) + window
             # The NULLs: no outcome yet, and no cancel before it.
-            rows.append(IntakeRow(
-                self._next_order, part, account, symbol, asset, amount, name, body, now_ms, until, None, None,
-                list_id, 1,
+            rows.append((
+                order_id, part, account, symbol, asset, amount, name, body, now_ms, until, None, None, list_id, 1,
             ))  # fmt: skip
-            self._next_order += 1
+            self._results.append(HoldResult(HELD, order_id, now_ms, until, list_id))
+            self._next_order = order_id + 1
         if requests[0].in_list:
             self._next_list += 1
-        return rows
 
     def _taken(self) -> dict[Name, None]:
-        names = [(r.account_id, r.symbol_id, r.client_order_id) for r in self._requests]
+        names = [*map(_name, self._requests)]
         found = self._work.db.execute(
             "SELECT account_id, symbol_id, client_order_id FROM json_each(?) AS wanted JOIN intake"
             " ON open = 1 AND account_id = json_extract(wanted.value, '$[0]')"

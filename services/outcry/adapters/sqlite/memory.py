@@ -5,6 +5,7 @@ All of it can be read again, so whenever a transaction fails, it is forgotten.
 
 import json
 import sqlite3
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from outcry.adapters.sqlite.bulk import upsert
@@ -28,7 +29,7 @@ class Purse:
         self._before: list[tuple[Pocket, Money]] = []
         self._changed: dict[Pocket, None] = {}
 
-    def load(self, db: sqlite3.Connection, pockets: list[Pocket]) -> None:
+    def load(self, db: sqlite3.Connection, pockets: Iterable[Pocket]) -> None:
         """Makes the balances known; a pocket without a row is empty."""
         unknown = [pocket for pocket in dict.fromkeys(pockets) if pocket not in self._money]
         if not unknown:
