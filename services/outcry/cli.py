@@ -144,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="outcry", description="A trading exchange that you run yourself.", epilog=FIRST_STEPS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"outcry {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     _add_running(verbs)
     _add_checking(verbs)
@@ -151,7 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_keys(verbs)
     _add_symbols(verbs)
     audit = _group(verbs, "audit", "show who changed what")
-    _action(audit, "list", "the newest changes first").add_argument("--limit", type=int, default=100)
+    _action(audit, "list", "the newest changes first").add_argument(
+        "--limit", metavar="N", type=int, default=100, help="at most so many (default: 100)"
+    )
     return parser
 
 
@@ -168,7 +171,7 @@ def _verb(verbs: Verbs, name: str, summary: str, **more: Any) -> argparse.Argume
 
 
 def _add_running(verbs: Verbs) -> None:
-    lines = [f"  {name:<30} {rule} [{default}]" for name, rule, default in described()]
+    lines = [f"  {each.name} [{each.default}]\n      {each.about} ({each.rule})" for each in described()]
     up = _verb(
         verbs, "up", "start the exchange: api, streams, engine, ledger in one process",
         epilog="environment variables [default]; the command line wins:\n" + "\n".join(lines),
@@ -176,7 +179,7 @@ def _add_running(verbs: Verbs) -> None:
     up.add_argument("--port", metavar="N", type=int, help="port to listen on (default: 8080)")
     up.add_argument("--host", metavar="A", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for everybody)")
     up.set_defaults(run=_up)
-    version = _verb(verbs, "version", "print the version")
+    version = verbs.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
 
 
@@ -198,7 +201,7 @@ def _add_accounts(verbs: Verbs) -> None:
     group = _group(verbs, "accounts", "open, freeze and fund accounts")
     _action(group, "list", "every account")
     create = _action(group, "create", "open an account")
-    create.add_argument("name")
+    create.add_argument("name", help="whose it is, such as alice")
     create.add_argument("--account", metavar="N", type=int, help="its number (default: the next free one)")
     create.add_argument("--maker-ppm", metavar="N", type=int, default=1000, help="maker fee in ppm; 1000 is 0.1 %%")
     create.add_argument("--taker-ppm", metavar="N", type=int, default=1000, help="taker fee in ppm; 1000 is 0.1 %%")
@@ -207,39 +210,45 @@ def _add_accounts(verbs: Verbs) -> None:
         ("unfreeze", "accept its orders again"),
         ("balances", "what it has"),
     ):
-        _action(group, name, summary).add_argument("account", type=int)
+        _action(group, name, summary).add_argument("account", type=int, help="its number, such as 3001")
     for name, summary in (("deposit", "put money in"), ("withdraw", "take money out")):
         move = _action(group, name, summary)
-        move.add_argument("account", type=int)
+        move.add_argument("account", type=int, help="its number, such as 3001")
         move.add_argument("asset", help="such as USD")
         move.add_argument("amount", help="such as 1000.50")
-        move.add_argument("--reference", help="a text that makes the transfer happen once, however often it is sent")
+        move.add_argument(
+            "--reference", metavar="TEXT", help="makes the transfer happen once, however often it is sent"
+        )
 
 
 def _add_keys(verbs: Verbs) -> None:
     group = _group(verbs, "keys", "issue and revoke API keys")
     _action(group, "list", "every key, without secrets").add_argument("--account", metavar="N", type=int)
     create = _action(group, "create", "issue a key; the secret is shown this once")
-    create.add_argument("account", type=int)
-    create.add_argument("--scopes", default="read,trade", help="of read, trade, withdraw, admin (default: read,trade)")
+    create.add_argument("account", type=int, help="its number, such as 3001")
+    create.add_argument(
+        "--scopes", metavar="LIST", default="read,trade", help="of read, trade, withdraw, admin (default: read,trade)"
+    )
     create.add_argument("--ips", metavar="LIST", help="addresses or networks that may use it (default: any)")
     create.add_argument("--days", metavar="N", type=int, default=0, help="days until it expires (default: never)")
     create.add_argument("--ed25519", metavar="HEX", help="a public key of your own instead of an HMAC secret")
-    _action(group, "revoke", "end a key; it stops working within 5 seconds").add_argument("key")
+    _action(group, "revoke", "end a key; it stops working within 5 seconds").add_argument(
+        "key", help="as `outcry keys list` shows it"
+    )
 
 
 def _add_symbols(verbs: Verbs) -> None:
-    group = _group(verbs, "symbols", "list, halt and open markets")
+    group = _group(verbs, "symbols", "list new symbols, halt and open markets")
     _action(group, "list", "every symbol with its terms")
     create = _action(group, "create", "list a new symbol")
     create.add_argument("base", help="what is traded, such as XRP")
     create.add_argument("quote", help="what it is paid with, such as USD")
-    create.add_argument("--tick", required=True, help="smallest price step, such as 0.0001")
-    create.add_argument("--step", required=True, help="smallest quantity step, such as 0.1")
-    create.add_argument("--min-notional", default="5", help="least value of an order (default: 5)")
+    create.add_argument("--tick", metavar="PRICE", required=True, help="smallest price step, such as 0.0001")
+    create.add_argument("--step", metavar="SIZE", required=True, help="smallest quantity step, such as 0.1")
+    create.add_argument("--min-notional", metavar="VALUE", default="5", help="least value of an order (default: 5)")
     create.add_argument("--partition", metavar="N", type=int, help="which partition matches it (default: in turn)")
     for name, summary in (("halt", "refuse new orders; cancels still work"), ("open", "trade again")):
-        _action(group, name, summary).add_argument("symbol")
+        _action(group, name, summary).add_argument("symbol", help="such as BTCUSD")
 
 
 def _group(verbs: Verbs, name: str, summary: str) -> Verbs:

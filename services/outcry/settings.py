@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 LIMIT_SETS = ("binance", "high", "off")
 DEMO_SYMBOLS = ("BTCUSD", "ETHUSD", "ADAUSD", "DOTUSD", "SOLUSD", "LINKUSD", "AVAXUSD", "MATICUSD")
@@ -15,8 +15,8 @@ class SettingsError(Exception):
     """The environment is wrong; the message lists every problem."""
 
 
-def _setting(default: Any, name: str, read: "Reader") -> Any:
-    return field(default=default, metadata={"name": name, "read": read})
+def _setting(default: Any, name: str, read: "Reader", about: str) -> Any:
+    return field(default=default, metadata={"name": name, "read": read, "about": about})
 
 
 @dataclass(frozen=True)
@@ -85,26 +85,60 @@ SYMBOLS = Reader(_words, "a comma-separated choice of " + ",".join(DEMO_SYMBOLS)
 class Settings:
     """Every setting with its default, variable and rule. Durations say their unit."""
 
-    data_dir: str = _setting("data", "OUTCRY_DATA_DIR", TEXT)
-    host: str = _setting("127.0.0.1", "OUTCRY_HOST", TEXT)
-    port: int = _setting(8080, "OUTCRY_PORT", whole(0, 65535))  # 0: any free port
-    limits: str = _setting("high", "OUTCRY_LIMITS", one_of(*LIMIT_SETS))
-    partitions: int = _setting(4, "OUTCRY_PARTITIONS", whole(1, MAX_PARTITIONS))
-    log_level: str = _setting("info", "OUTCRY_LOG_LEVEL", one_of("debug", "info", "warning", "error"))
-    simulation_enabled: bool = _setting(True, "SIMULATION_ENABLED", SWITCH)
-    simulation_orders_per_sec: float = _setting(20.0, "SIMULATION_ORDERS_PER_SEC", number(0.01, 20_000))
-    simulation_workers: int = _setting(4, "SIMULATION_WORKERS", whole(1, 256))
-    simulation_symbols: tuple[str, ...] = _setting((), "SIMULATION_SYMBOLS", SYMBOLS)  # (): every demo symbol
-    simulation_seed: int = _setting(1, "SIMULATION_SEED", whole(0, (1 << 63) - 1))
-    simulation_history_hours: int = _setting(72, "SIMULATION_HISTORY_HOURS", whole(0, 720))  # of 1 m candles
-    journal_retention_days: int = _setting(7, "OUTCRY_JOURNAL_RETENTION_DAYS", whole(1, 3650))
-    journal_max_bytes: int = _setting(4 << 30, "OUTCRY_JOURNAL_MAX_BYTES", whole(1 << 20, 1 << 50))
-    admit_window: int = _setting(4096, "OUTCRY_ADMIT_WINDOW", whole(1, 1 << 20))  # un-acknowledged commands
-    micro_batch_ms: float = _setting(1.0, "OUTCRY_MICRO_BATCH_MS", number(0, 50))
-    reply_timeout_seconds: float = _setting(9.0, "OUTCRY_REPLY_TIMEOUT_SECONDS", number(0.1, 60))
-    metrics_window_seconds: int = _setting(60, "METRICS_COLLECTION_TIME", whole(1, 3600))
-    metrics_retention_seconds: int = _setting(3600, "METRICS_RETENTION_TIME", whole(60, 86_400))
-    master_key_file: str = _setting("", "OUTCRY_MASTER_KEY_FILE", TEXT)  # "": <data_dir>/master.key
+    data_dir: str = _setting("data", "OUTCRY_DATA_DIR", TEXT, "where everything is kept")
+    host: str = _setting(
+        "127.0.0.1", "OUTCRY_HOST", TEXT, "the address to listen on; the demo keys work on loopback only"
+    )
+    port: int = _setting(8080, "OUTCRY_PORT", whole(0, 65535), "the port to listen on; 0 is any free one")
+    limits: str = _setting(
+        "high", "OUTCRY_LIMITS", one_of(*LIMIT_SETS), "rate limits: those of Binance, very high ones, or none"
+    )
+    partitions: int = _setting(
+        4, "OUTCRY_PARTITIONS", whole(1, MAX_PARTITIONS), "logs among which the symbols are spread"
+    )
+    log_level: str = _setting(
+        "info", "OUTCRY_LOG_LEVEL", one_of("debug", "info", "warning", "error"), "how much is logged"
+    )
+    simulation_enabled: bool = _setting(
+        True, "SIMULATION_ENABLED", SWITCH, "whether a simulated crowd trades, and the past has candles"
+    )
+    simulation_orders_per_sec: float = _setting(
+        20.0, "SIMULATION_ORDERS_PER_SEC", number(0.01, 20_000), "the crowd's requests per second, over all symbols"
+    )
+    simulation_workers: int = _setting(4, "SIMULATION_WORKERS", whole(1, 256), "tasks that share this rate")
+    simulation_symbols: tuple[str, ...] = _setting(
+        (), "SIMULATION_SYMBOLS", SYMBOLS, "what the crowd trades; empty: all"
+    )
+    simulation_seed: int = _setting(
+        1, "SIMULATION_SEED", whole(0, (1 << 63) - 1), "seed of the crowd and of the candles of the past"
+    )
+    simulation_history_hours: int = _setting(
+        72, "SIMULATION_HISTORY_HOURS", whole(0, 720), "hours of 1-minute candles of the past; 0: no past at all"
+    )
+    journal_retention_days: int = _setting(
+        7, "OUTCRY_JOURNAL_RETENTION_DAYS", whole(1, 3650), "days that journal, trades and closed orders are kept"
+    )
+    journal_max_bytes: int = _setting(
+        4 << 30, "OUTCRY_JOURNAL_MAX_BYTES", whole(1 << 20, 1 << 50), "bytes of journal that are kept"
+    )
+    admit_window: int = _setting(
+        4096, "OUTCRY_ADMIT_WINDOW", whole(1, 1 << 20), "orders that may be under way before new ones are refused"
+    )
+    micro_batch_ms: float = _setting(
+        1.0, "OUTCRY_MICRO_BATCH_MS", number(0, 50), "how long requests in a crowd wait to share a commit"
+    )
+    reply_timeout_seconds: float = _setting(
+        9.0, "OUTCRY_REPLY_TIMEOUT_SECONDS", number(0.1, 60), "after which an order's outcome is told as unknown"
+    )
+    metrics_window_seconds: int = _setting(
+        60, "METRICS_COLLECTION_TIME", whole(1, 3600), "seconds over which /api/metrics averages"
+    )
+    metrics_retention_seconds: int = _setting(
+        3600, "METRICS_RETENTION_TIME", whole(60, 86_400), "seconds that /api/metrics?series remembers"
+    )
+    master_key_file: str = _setting(
+        "", "OUTCRY_MASTER_KEY_FILE", TEXT, "the key that seals API secrets; empty: master.key in the data directory"
+    )
 
     @property
     def loopback(self) -> bool:
@@ -130,13 +164,25 @@ def read_settings(environ: Mapping[str, str], **given: Any) -> Settings:
         except ValueError:
             problems.append(f"{name if wanted is None else '--' + each.name} is {text!r}, but must be {reader.rule}")
     if problems:
-        raise SettingsError("The environment is wrong:\n" + "\n".join(f"  - {problem}." for problem in problems))
+        raise SettingsError("These settings are wrong:\n" + "\n".join(f"  - {problem}." for problem in problems))
     return Settings(**values)
 
 
-def described() -> list[tuple[str, str, str]]:
-    """Every variable as (name, rule, default), in the order of the settings."""
-    return [(f.metadata["name"], f.metadata["read"].rule, _shown(f.default)) for f in fields(Settings)]
+class Described(NamedTuple):
+    """One variable in words."""
+
+    name: str
+    about: str
+    rule: str
+    default: str
+
+
+def described() -> list[Described]:
+    """Every variable, in the order of the settings."""
+    return [
+        Described(f.metadata["name"], f.metadata["about"], f.metadata["read"].rule, _shown(f.default))
+        for f in fields(Settings)
+    ]
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:

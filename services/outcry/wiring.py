@@ -261,7 +261,8 @@ def _spare_the_collector() -> None:
 
 def _announce(exchange: Exchange, listener: socket.socket, progress: Progress) -> None:
     settings = exchange.settings
-    url = f"http://{settings.host}:{listener.getsockname()[1]}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{listener.getsockname()[1]}"
     crowd = f"{settings.simulation_orders_per_sec:g} orders/s" if settings.simulation_enabled else "off"
     progress(f"Ready on {url}  (status page there; reference at {url}/docs; simulation {crowd})")
     for api_key, secret, account_id in exchange.issued:

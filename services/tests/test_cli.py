@@ -20,6 +20,9 @@ def test_without_a_verb_it_shows_the_first_steps(capsys: pytest.CaptureFixture[s
 def test_it_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     assert capsys.readouterr().out == f"outcry {__version__}\n"
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"outcry {__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,16 @@ def test_a_taken_port_is_told_with_the_remedy(tmp_path: Path, capsys: pytest.Cap
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["up", "--data", str(tmp_path / "new"), "--port", str(port)]) == 1
-    assert f"Port {port}" in (said := capsys.readouterr().err) and "--port" in said
+    assert f"Port {port} on 127.0.0.1 is taken" in (said := capsys.readouterr().err) and "--port" in said
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "x" * 70])
+def test_an_address_of_another_machine_is_told_with_the_remedy(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up", "--data", str(tmp_path / "new"), "--port", "0", "--host", host]) == 1
+    assert f"{host} cannot be listened on" in (said := capsys.readouterr().err) and "--host" in said
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_file_in_place_of_the_directory_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ def test_the_page_of_settings_is_true() -> None:
         if line.startswith("| `")
         for cells in [[cell.strip() for cell in line.strip("|").split("|")]]
     }
-    assert told == {name: (rule, default) for name, rule, default in described()}
+    assert told == {each.name: (each.rule, each.default) for each in described()}
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: f"{each.method} {each.path}")

@@ -54,8 +54,9 @@ def test_variables_of_other_tools_are_left_alone() -> None:
 
 
 def test_every_setting_describes_itself() -> None:
-    assert ("OUTCRY_LIMITS", "one of binance, high, off", "high") in described()
-    assert all(rule for _, rule, _ in described())
+    limits = next(each for each in described() if each.name == "OUTCRY_LIMITS")
+    assert (limits.rule, limits.default) == ("one of binance, high, off", "high")
+    assert all(each.rule and each.about for each in described())
 
 
 def test_only_loopback_addresses_count_as_private() -> None:

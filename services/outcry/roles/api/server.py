@@ -1,6 +1,7 @@
 """The HTTP server: a socket that is bound before anything else is touched, and an end that is announced."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from types import FrameType
@@ -72,10 +73,18 @@ def bound_socket(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except (OSError, OverflowError) as trouble:
+    except (OSError, UnicodeError) as trouble:
         listener.close()
-        raise OutOfService(
-            f"Port {port} on {host} cannot be had: {trouble}. "
-            "Choose another with --port or OUTCRY_PORT, or stop who has it."
-        ) from None
+        raise OutOfService(_no_socket(host, port, trouble)) from None
     return listener
+
+
+def _no_socket(host: str, port: int, trouble: OSError | UnicodeError) -> str:
+    """Why an address cannot be listened on, and the remedy."""
+    cause = trouble.errno if isinstance(trouble, OSError) else None
+    if cause == errno.EADDRINUSE:
+        return f"Port {port} on {host} is taken. Choose another with --port or OUTCRY_PORT, or stop who has it."
+    if cause == errno.EACCES:
+        return f"Port {port} on {host} is not for this user. Choose one above 1023 with --port or OUTCRY_PORT."
+    why = trouble.strerror if isinstance(trouble, OSError) else "it is no name of a host"
+    return f"{host} cannot be listened on: {why}. Name an address of this machine with --host or OUTCRY_HOST."

@@ -114,7 +114,8 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"{problem}\n")
         return BAD_INPUT
     except (OSError, EOFError, zlib.error) as problem:
-        sys.stderr.write(f"{options.file}: {problem}\n")
+        cause = problem.strerror if isinstance(problem, OSError) and problem.strerror else problem
+        sys.stderr.write(f"{options.file}: {cause}\n")
         return BAD_INPUT
     if options.stats:
         sys.stderr.write(json.dumps(run.stats()) + "\n")
