@@ -11,7 +11,8 @@ from typing import Any
 from outcry import __version__, wiring
 from outcry.ports import Damaged, OutcomeUnknown, OutOfService
 from outcry.roles import match
-from outcry.roles.admin.verbs import Refused, Result
+from outcry.roles.admin.rules import Refused
+from outcry.roles.admin.verbs import Result
 from outcry.settings import Settings, SettingsError, described, read_settings
 
 OK, FAILED, MISUSED = 0, 1, 2
@@ -230,7 +231,7 @@ def _add_keys(verbs: Verbs) -> None:
         "--scopes", metavar="LIST", default="read,trade", help="of read, trade, withdraw, admin (default: read,trade)"
     )
     create.add_argument("--ips", metavar="LIST", help="addresses or networks that may use it (default: any)")
-    create.add_argument("--days", metavar="N", type=int, default=0, help="days until it expires (default: never)")
+    create.add_argument("--days", metavar="N", type=int, help="days until it expires (default: never)")
     create.add_argument("--ed25519", metavar="HEX", help="a public key of your own instead of an HMAC secret")
     _action(group, "revoke", "end a key; it stops working within 5 seconds").add_argument(
         "key", help="as `outcry keys list` shows it"

@@ -23,7 +23,8 @@ from outcry.roles.admin.control import Control, NotRunning, ask_running
 from outcry.roles.admin.demo import WithoutDemoKeys
 from outcry.roles.admin.founding import Founding, start_price, terms_of
 from outcry.roles.admin.masterkey import master_key
-from outcry.roles.admin.verbs import Admin, Params, Refused, Result
+from outcry.roles.admin.rules import Refused
+from outcry.roles.admin.verbs import Admin, Params, Result
 from outcry.roles.api import account, batch, lists, marketdata, native, sapi, trading
 from outcry.roles.api import listing as api_listing
 from outcry.roles.api.app import build_app

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from outcry.ports import DiskFull, OutcomeUnknown, OutOfService
-from outcry.roles.admin.verbs import Admin, Params, Refused, Result
+from outcry.roles.admin.rules import Refused
+from outcry.roles.admin.verbs import Admin, Params, Result
 
 MAX_LINE_BYTES: Final = 65_536
 MAX_PATH: Final = 100  # a Unix socket's path may have about 104 bytes

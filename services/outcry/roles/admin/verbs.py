@@ -1,8 +1,6 @@
 """The operator's verbs, the same whether the exchange runs or rests: each checks, acts, and leaves an audit row."""
 
 import asyncio
-import ipaddress
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -11,32 +9,26 @@ from typing import Any, Final
 import msgspec
 
 from outcry.codec import encode_frame
-from outcry.decimals import minor_units, money_text
+from outcry.decimals import money_text
 from outcry.market.commands import AnyCommand, HaltMarket, OpenMarket, SetInstrument
-from outcry.market.instrument import HALTED, MAX_AMOUNT, Instrument
+from outcry.market.instrument import HALTED, Instrument
 from outcry.market.terms import FEE_ACCOUNT, MINOR_UNITS, PPM, WORLD_ACCOUNT
 from outcry.ports import Clock, Journal, Ledger, ReferenceTaken, Transfer
+from outcry.roles.admin import rules
 from outcry.roles.admin.asked import symbols_asked_for
 from outcry.roles.admin.founding import HMAC, Seal, terms_of
+from outcry.roles.admin.rules import Refused
 from outcry.rows import AccountRow, AuditRow, KeyRow
 
 ED25519: Final = "ED25519"
-ED25519_BYTES: Final = 32
 SCOPES: Final = ("read", "trade", "withdraw", "admin")
 FIRST_ACCOUNT: Final = 3001  # below are the venue's own, the demo's and the crowd's
-MAX_ACCOUNT: Final = (1 << 53) - 1  # what every JSON reader keeps exactly
-MAX_DAYS: Final = 36_500
 DAY_MS: Final = 86_400_000
-ASSET: Final = re.compile(r"[A-Z0-9]{1,12}", re.ASCII)
-AMOUNT: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,8})?", re.ASCII)
+MAX_FEE_PPM: Final = PPM // 10  # 10 %
 
 Params = Mapping[str, Any]
 Result = dict[str, Any]
 OnTransfer = Callable[[int, int, int], None]
-
-
-class Refused(Exception):
-    """A verb that cannot be carried out; the message names the cause and the remedy."""
 
 
 def _no_listener(account_id: int, asset_id: int, amount: int) -> None:
@@ -84,16 +76,14 @@ class Admin:
 
     async def _accounts_create(self, params: Params) -> Result:
         known = {row.account_id for row in await self._ledger.accounts()}
-        account_id = params.get("account") or max([FIRST_ACCOUNT - 1, *known]) + 1
+        account_id = params.get("account", max([FIRST_ACCOUNT - 1, *known]) + 1)
         if account_id in known or account_id in (WORLD_ACCOUNT, FEE_ACCOUNT):
             raise Refused(f"Account {account_id} exists already. Leave the number out to get the next free one.")
-        if not 0 < account_id <= MAX_ACCOUNT:
-            raise Refused(f"An account's number is from {FIRST_ACCOUNT} to {MAX_ACCOUNT}, not {account_id}.")
-        for name in ("maker_ppm", "taker_ppm"):
-            if not 0 <= params.get(name, 0) <= PPM // 10:
-                raise Refused(f"{name} is {params[name]}, but must be from 0 to {PPM // 10} (10 %).")
-        fees = (params.get("maker_ppm", 1_000), params.get("taker_ppm", 1_000))
-        row = AccountRow(account_id, params["name"], *fees, 0, self._clock.now_ms())
+        rules.whole(account_id, "--account", 1, rules.LARGEST)
+        maker_ppm = rules.whole(params.get("maker_ppm", 1_000), "--maker-ppm", 0, MAX_FEE_PPM)
+        taker_ppm = rules.whole(params.get("taker_ppm", 1_000), "--taker-ppm", 0, MAX_FEE_PPM)
+        name = rules.title(params["name"])
+        row = AccountRow(account_id, name, maker_ppm, taker_ppm, 0, self._clock.now_ms())
         await self._ledger.create_account(row, params["actor"])
         return _account_shown(row)
 
@@ -126,7 +116,7 @@ class Admin:
         return await self._move(params, -1)
 
     async def _move(self, params: Params, sign: int) -> Result:
-        row, amount = await self._account(params), _amount(params["amount"])
+        row, amount = await self._account(params), rules.amount(params["amount"])
         name = params["asset"].upper()
         assets = {each.asset: each.asset_id for each in await self._ledger.assets()}
         if name not in assets:
@@ -149,7 +139,8 @@ class Admin:
         }
 
     async def _keys_list(self, params: Params) -> Result:
-        keys = await self._ledger.keys(params.get("account"))
+        account_id = (await self._account(params)).account_id if "account" in params else None
+        keys = await self._ledger.keys(account_id)
         return {"rows": [_key_shown(key, self._clock.now_ms()) for key in keys]}
 
     async def _keys_create(self, params: Params) -> Result:
@@ -158,17 +149,15 @@ class Admin:
         unknown = [scope for scope in scopes if scope not in SCOPES]
         if unknown:
             raise Refused(f"There is no scope {unknown[0]!r}. Known: {', '.join(SCOPES)}.")
-        now_ms, days = self._clock.now_ms(), params.get("days", 0)
-        if not 0 <= days <= MAX_DAYS:
-            raise Refused(f"A key lives from 1 to {MAX_DAYS} days, or for ever without a number of days; not {days}.")
+        now_ms, expires_ms = self._clock.now_ms(), 0
+        if "days" in params:
+            expires_ms = now_ms + rules.whole(params["days"], "--days", 1, rules.MAX_DAYS) * DAY_MS
         api_key, secret, kind = secrets.token_hex(32), secrets.token_hex(32), HMAC
         stored = self._seal(secret.encode(), api_key)
         if params.get("ed25519"):
-            kind, secret, stored = ED25519, "", _public_key(params["ed25519"])
-        key = KeyRow(
-            api_key, row.account_id, kind, stored, ",".join(scopes), _networks(params.get("ips", "")), now_ms,
-            now_ms + days * DAY_MS if days else 0, 0,
-        )  # fmt: skip
+            kind, secret, stored = ED25519, "", rules.public_key(params["ed25519"])
+        allowed = rules.addresses(params.get("ips", ""))
+        key = KeyRow(api_key, row.account_id, kind, stored, ",".join(scopes), allowed, now_ms, expires_ms, 0)
         await self._ledger.create_key(key, params["actor"])
         return {**_key_shown(key, now_ms), **({"secret": secret} if secret else {})}
 
@@ -186,17 +175,14 @@ class Admin:
 
     async def _create_symbol(self, params: Params) -> Result:
         listed = await symbols_asked_for(self._ledger, self._journal)
-        base, quote = params["base"].upper(), params["quote"].upper()
-        for name in (base, quote):
-            if not ASSET.fullmatch(name):
-                raise Refused(f"{name!r} is no name of an asset: 1 to 12 letters and digits, such as XRP.")
+        base, quote = rules.asset(params["base"]), rules.asset(params["quote"])
         if any(each.symbol == base + quote for each in listed):
             raise Refused(f"{base}{quote} is listed already, or will be when the exchange runs.")
         partitions = sorted(row.part for row in await self._ledger.partitions())
         partition = params.get("partition", partitions[len(listed) % len(partitions)])
         if partition not in partitions:
             raise Refused(f"There is no partition {partition}. Known: {', '.join(map(str, partitions))}.")
-        instrument = Instrument(
+        terms = Instrument(
             symbol_id=max([each.symbol_id for each in listed], default=0) + 1,
             symbol=base + quote,
             partition=partition,
@@ -204,17 +190,14 @@ class Admin:
             quote=quote,
             base_asset=0,
             quote_asset=0,
-            tick_size=_amount(params["tick"]),
-            lot_size=_amount(params["step"]),
-            min_notional=_amount(params.get("min_notional", "5")),
+            tick_size=rules.amount(params["tick"]),
+            lot_size=rules.amount(params["step"]),
+            min_notional=rules.amount(params.get("min_notional", "5")),
         )
-        if instrument.problems():
-            raise Refused(f"These terms do not work: {'; '.join(instrument.problems())}.")
-        instrument = msgspec.structs.replace(
-            instrument,
-            base_asset=(await self._ledger.add_asset(base, params["actor"])).asset_id,
-            quote_asset=(await self._ledger.add_asset(quote, params["actor"])).asset_id,
-        )
+        if terms.problems():
+            raise Refused(f"These terms do not work: {'; '.join(terms.problems())}.")
+        base_asset, quote_asset = [await self._ledger.add_asset(name, params["actor"]) for name in (base, quote)]
+        instrument = msgspec.structs.replace(terms, base_asset=base_asset.asset_id, quote_asset=quote_asset.asset_id)
         command = SetInstrument(command_id=0, symbol_id=instrument.symbol_id, instrument=instrument)
         await self._ask_engine(params, "list symbol", instrument, command)
         return _symbol_shown(instrument)
@@ -232,10 +215,12 @@ class Admin:
         return {"symbol": instrument.symbol, "status": "TRADING"}
 
     async def _audit_list(self, params: Params) -> Result:
-        return {"rows": [_audit_shown(row) for row in await self._ledger.audit_log(params.get("limit", 100))]}
+        limit = rules.whole(params.get("limit", 100), "--limit", 1, rules.MAX_ROWS)
+        return {"rows": [_audit_shown(row) for row in await self._ledger.audit_log(limit)]}
 
     async def _account(self, params: Params) -> AccountRow:
-        row = await self._ledger.account(params["account"])
+        number = params["account"]
+        row = await self._ledger.account(number) if 0 <= number <= rules.LARGEST else None
         if row is None:
             raise Refused(f"There is no account {params['account']}. `outcry accounts list` shows them all.")
         return row
@@ -263,35 +248,6 @@ async def _moved(transfer: Awaitable[Transfer]) -> Transfer:
         raise Refused(f"{taken} Choose another, or leave it out to get a new one.") from None
     except ValueError as beyond:
         raise Refused(str(beyond)) from None
-
-
-def _amount(text: str) -> int:
-    """A positive decimal with at most 8 decimals in minor units."""
-    amount = minor_units(text) if AMOUNT.fullmatch(text) else None
-    if amount is None or not 0 < amount < MAX_AMOUNT:
-        raise Refused(f"{text!r} is no amount. Write a positive decimal with at most 8 decimals, such as 0.5.")
-    return amount
-
-
-def _public_key(text: str) -> bytes:
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != ED25519_BYTES:
-        raise Refused(f"An Ed25519 public key is {ED25519_BYTES} bytes: {2 * ED25519_BYTES} hex digits.")
-    return key
-
-
-def _networks(text: str) -> str:
-    """A comma-separated list of addresses and networks as it is stored; a key with a wrong one would never work."""
-    networks = [network.strip() for network in text.split(",") if network.strip()]
-    for network in networks:
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            raise Refused(f"{network!r} is no address or network, such as 192.0.2.7 or 192.0.2.0/24.") from None
-    return ",".join(networks)
 
 
 def _account_shown(row: AccountRow) -> Result:
