@@ -314,7 +314,10 @@ class MarketUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """One private event: what happened, to which order (as it is after the command), to whom."""
+    """One private event: what happened, to which order (as it is after the command), to whom.
+
+    ``list_row`` is the list that a ListUpdated is about, or that of the order that an OrderAmended is about.
+    """
 
     account_id: int
     symbol_id: int

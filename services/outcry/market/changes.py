@@ -33,6 +33,7 @@ from outcry.rows import ListRow
 UNKNOWN: Final[Refusal] = (-2011, "Unknown order sent.")
 RESTRICTED: Final[Refusal] = (-2011, "Order was not canceled due to cancel restrictions.")
 NO_INCREASE: Final[Refusal] = (-2038, "Order amend (quantity increase) is not supported.")
+NO_CHANGE: Final[Refusal] = (-2038, "The requested action would change no state; rejecting")
 ALREADY_DONE: Final[Refusal] = (-2038, "Order amend (quantity at or below what is executed) is not supported.")
 NOT_ATTEMPTED: Final[Refusal] = (-2022, "Order cancel-replace failed.")
 
@@ -149,7 +150,7 @@ def amend(market: Market, command: AmendOrder) -> None:
         refuse(market, "amend", target, UNKNOWN)
         return
     if command.qty >= order.qty:
-        refuse(market, "amend", target, NO_INCREASE)
+        refuse(market, "amend", target, NO_INCREASE if command.qty > order.qty else NO_CHANGE)
         return
     if command.qty <= order.executed + order.prevented:
         refuse(market, "amend", target, ALREADY_DONE)

@@ -23,7 +23,8 @@ def test_an_order_can_only_shrink_and_not_below_what_is_executed() -> None:
     play("""
         buy 10@87         -> #1 rests
         sell 4@87         -> #2 takes 4@87 from #1
-        amend #1 to 10    -> #1 refused: Order amend (quantity increase) is not supported.
+        amend #1 to 11    -> #1 refused: Order amend (quantity increase) is not supported.
+        amend #1 to 10    -> #1 refused: The requested action would change no state; rejecting
         amend #1 to 4     -> #1 refused: Order amend (quantity at or below what is executed) is not supported.
         amend #1 to 5     -> #1 has 1 left
         amend #9 to 5     -> #9 refused: Unknown order sent.

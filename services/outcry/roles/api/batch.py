@@ -18,6 +18,7 @@ from outcry.roles.api.trading import EXAMPLE_ORDER, stored_outcome
 
 MAX_ORDERS: Final = 50
 UNKNOWN: Final = -1007
+OTHER_PAYLOAD: Final = -1098
 
 _RECIPE = Recipe(ORDER_PARAMS, strict=True)
 
@@ -42,8 +43,11 @@ class Item:
             self.answer = _refused(refusal)
 
     def take(self, answer: Answer) -> None:
+        """Keeps the desk's answer. Raises Refusal 422 where the batch's key was used with another payload."""
         assert self.place is not None
         self.entered = isinstance(answer, Outcome) or answer.code == UNKNOWN
+        if not isinstance(answer, Outcome) and answer.code == OTHER_PAYLOAD:
+            raise answer  # the key is that of another batch: nothing of this one was placed
         if isinstance(answer, Outcome):
             self.answer = answer_of(answer, self.place, self.shape).body
         else:
@@ -62,7 +66,8 @@ async def place_batch(call: Call) -> Any:
     """Every order has its own result in ``results``, in the order in which they were sent."""
     sent = call.params["orders"]
     if not isinstance(sent, list) or not 1 <= len(sent) <= MAX_ORDERS:
-        raise Refusal(-1130, f"Parameter 'orders' must be an array of 1 to {MAX_ORDERS} orders.")
+        text = f"Parameter 'orders' must be an array of 1 to {MAX_ORDERS} orders."
+        raise Refusal(-1130, text, errors=[{"parameter": "orders", "code": -1130, "detail": text}])
     caller = caller_of(call)
     items = [Item(each, call, caller, _name(call, number)) for number, each in enumerate(sent)]
     placing = [item for item in items if item.place is not None]

@@ -38,6 +38,7 @@ async def exchange_info(call: Call) -> Json:
 
 async def no_execution_rules(call: Call) -> Json:
     """GET /api/v3/executionRules: no symbol has one."""
+    refuse_together(call.params, "symbolStatus", "symbol", "symbols")
     chosen(call)
     return {"symbolRules": []}
 

@@ -90,7 +90,7 @@ def order_json(row: OrderRow, instrument: Instrument, *, prevented_id: int = 0) 
     answer["icebergQty"] = qty_text(instrument, row.iceberg_qty)
     answer["time"] = row.placed_ms
     answer["updateTime"] = row.updated_ms
-    answer["isWorking"] = row.stage not in (WAITING, TRIGGERED)
+    answer["isWorking"] = row.working_ms > 0
     answer["workingTime"] = row.working_ms or -1
     answer["selfTradePreventionMode"] = STP_NAMES[row.stp]
     _add_conditional(answer, row, instrument, prevented_id)

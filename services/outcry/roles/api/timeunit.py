@@ -19,7 +19,8 @@ TIME_FIELDS: Final = frozenset(
     )
 )
 NEVER: Final = -1  # the time of what has not happened, in any unit
-CANDLE_TIMES: Final = (0, 6)  # columns of a kline
+CLOSE_TIME: Final = 6  # column of a kline; its first is the open time
+LAST_MICROS: Final = 999  # of the millisecond in which a candle closes
 KLINE_PATHS: Final = ("/api/v3/klines", "/api/v3/uiKlines")
 
 
@@ -35,8 +36,13 @@ def wants_micros(unit: str) -> bool:
 def in_micros(path: str, value: Any) -> Any:
     """The answer with its times in microseconds."""
     if path in KLINE_PATHS and isinstance(value, list):
-        return [[cell * 1000 if i in CANDLE_TIMES else cell for i, cell in enumerate(row)] for row in value]
+        return [_candle(row) for row in value]
     return _scaled(value)
+
+
+def _candle(row: list[Any]) -> list[Any]:
+    """A kline: it closes with the last microsecond before the next one opens, as on the streams."""
+    return [row[0] * 1000, *row[1:CLOSE_TIME], row[CLOSE_TIME] * 1000 + LAST_MICROS, *row[CLOSE_TIME + 1 :]]
 
 
 def _scaled(value: Any) -> Any:

@@ -32,6 +32,7 @@ RESTRICTIONS: Final = {
     "ONLY_PARTIALLY_FILLED": CANCEL_ONLY_PARTIALLY_FILLED,
 }
 MODES: Final = {"STOP_ON_FAILURE": STOP_ON_FAILURE, "ALLOW_FAILURE": ALLOW_FAILURE}
+NOT_OF_AN_AMENDED_LIST: Final = ("listStatusType", "transactionTime")
 ZERO_RATES: Final = {"maker": rate_text(0), "taker": rate_text(0)}
 
 
@@ -133,7 +134,8 @@ async def amend_order(call: Call) -> Json:
     answer["executionId"] = outcome.offset
     if outcome.lists:
         list_row = outcome.lists[0]
-        answer["listStatus"] = list_json(list_row, legs_of(list_row, outcome.orders), old.instrument, outcome.time_ms)
+        told = list_json(list_row, legs_of(list_row, outcome.orders), old.instrument, outcome.time_ms)
+        answer["listStatus"] = {name: told[name] for name in told if name not in NOT_OF_AN_AMENDED_LIST}
     return answer
 
 
@@ -159,7 +161,12 @@ async def _count_order(call: Call) -> None:
     if call.key is not None:
         venue = call.venue
         limits = Limits(venue.shared, venue.clock, venue.settings.limits)
-        call.spent += await limits.count_orders(call.account_id, 1)
+        try:
+            call.spent += await limits.count_orders(call.account_id, 1)
+        except Refusal as too_many:
+            call.spent += too_many.spent
+            too_many.spent = call.spent
+            raise
 
 
 async def _cancel_alone(call: Call, old: Cancel, too_many: Refusal) -> Outcome:

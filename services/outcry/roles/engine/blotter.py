@@ -100,6 +100,11 @@ class Blotter:
         """A touched list as it is now."""
         return self._lists.get(list_id)
 
+    def list_of(self, order_id: int) -> ListRow | None:
+        """The list that a touched order is in."""
+        order = self._touched.get(order_id)
+        return order.oco.row(self._part) if order is not None and order.oco is not None else None
+
     def orders(self) -> tuple[list[OrderRow], list[OrderRow], list[IntakeMark], list[int]]:
         """New orders, known ones that changed, the intake marks of the new, and the known ones that closed."""
         new: list[OrderRow] = []

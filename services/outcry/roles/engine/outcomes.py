@@ -40,6 +40,7 @@ class Rows(Protocol):
 
     def row(self, order_id: int) -> OrderRow | None: ...
     def list_row(self, list_id: int) -> ListRow | None: ...
+    def list_of(self, order_id: int) -> ListRow | None: ...
 
 
 class Place(Protocol):
@@ -111,7 +112,7 @@ def answered(
             elif not code:
                 code, text = event.code, event.text
         elif kind is OrderAmended:
-            amended_from = event.old_client_id  # type: ignore[union-attr]
+            amended_from = amended_from or event.old_client_id  # type: ignore[union-attr]  # the other leg comes later
         elif kind is MatchPrevented and event.taker_id in new_ids:  # type: ignore[union-attr]
             prevented[event.taker_id] = event.prevented_id  # type: ignore[union-attr]
     return Outcome(
@@ -122,7 +123,7 @@ def answered(
         time_ms=place.log_time,
         code=code,
         text=text,
-        orders=_own(command, new_ids, rows),
+        orders=_own(command, new_ids, events, rows),
         canceled=_canceled(command, new_ids, touched, rows),
         fills=tuple(fills),  # type: ignore[arg-type]
         cancel_code=cancel_code,
@@ -153,7 +154,6 @@ def spoken(place: Place, events: Sequence[AnyEvent], rows: Rows, follows: Follow
             continue
         for account, order_id in _concerned(event):
             if follows(account):
-                list_row = rows.list_row(event.list_id) if isinstance(event, ListUpdated) else None
                 heard.append(
                     Execution(
                         account_id=account,
@@ -161,10 +161,17 @@ def spoken(place: Place, events: Sequence[AnyEvent], rows: Rows, follows: Follow
                         time_ms=place.log_time,
                         event=event,
                         order=rows.row(order_id) if order_id else None,
-                        list_row=list_row,
+                        list_row=_list_row(event, rows),
                     )
                 )
     return heard
+
+
+def _list_row(event: AnyEvent, rows: Rows) -> ListRow | None:
+    """The list that an event starts or ends, or that of an amended order."""
+    if isinstance(event, ListUpdated):
+        return rows.list_row(event.list_id)
+    return rows.list_of(event.order_id) if isinstance(event, OrderAmended) else None
 
 
 def _concerned(event: AnyEvent) -> tuple[tuple[int, int], ...]:
@@ -180,9 +187,11 @@ def _concerned(event: AnyEvent) -> tuple[tuple[int, int], ...]:
     return ((event.account, getattr(event, "order_id", 0)),)
 
 
-def _own(command: AnyCommand, new_ids: tuple[int, ...], rows: Rows) -> tuple[OrderRow, ...]:
+def _own(command: AnyCommand, new_ids: tuple[int, ...], events: Sequence[AnyEvent], rows: Rows) -> tuple[OrderRow, ...]:
+    """The orders that the command brought or amended, the one it names first."""
     if isinstance(command, AmendOrder):
-        new_ids = (command.order_id,)
+        amended = (event.order_id for event in events if isinstance(event, OrderAmended))
+        new_ids = tuple(dict.fromkeys((command.order_id, *amended)))
     return tuple(row for row in map(rows.row, new_ids) if row is not None)
 
 
@@ -203,5 +212,9 @@ def _canceled(
 
 
 def _lists(events: Sequence[AnyEvent], rows: Rows) -> tuple[ListRow, ...]:
-    ids = dict.fromkeys(event.list_id for event in events if isinstance(event, ListUpdated))
-    return tuple(row for row in map(rows.list_row, ids) if row is not None)
+    """The lists that the command started, changed or ended, and that of an order that it amended."""
+    found: dict[int, ListRow] = {}
+    for event in events:
+        if isinstance(event, ListUpdated | OrderAmended) and (row := _list_row(event, rows)) is not None:
+            found[row.list_id] = row
+    return tuple(found.values())

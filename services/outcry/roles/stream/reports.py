@@ -61,6 +61,8 @@ def execution_report(
         "I": execution_id,
     }
     report.update(change)
+    if change["x"] == "NEW":
+        report.pop("A", None)  # what the order lost, it lost afterwards
     if report["w"] or row.working_ms:
         if not (isinstance(event, OrderAccepted) and row.type in STOP_TYPES):
             report["W"] = row.working_ms or execution.time_ms
@@ -147,7 +149,7 @@ def _change(event: AnyEvent, row: OrderRow, instrument: Instrument) -> Payload |
         case OrderAmended():
             state = "PARTIALLY_FILLED" if row.executed else "NEW"
             return {
-                "x": "REPLACED", "X": state, "q": qty_text(instrument, event.qty), "w": True,
+                "x": "REPLACED", "X": state, "q": qty_text(instrument, event.qty), "w": row.working_ms > 0,
                 "C": event.old_client_id or row.client_order_id,
             }  # fmt: skip
         case OrderRejected() if row.status == REJECTED:

@@ -15,6 +15,7 @@ from outcry.rows import Balance, ListRow
 
 COALESCE_SECONDS: Final = 0.05  # balance changes of this long go out as one event
 RETRY_SECONDS: Final = 0.5
+RENAMED: Final = "UPDATED"  # listStatus: an order of the list has another client order id (enums.md)
 MAX_REMEMBERED_LEGS: Final = 1_000  # client ids of listed orders kept per account; the oldest is forgotten first
 
 
@@ -128,7 +129,8 @@ class AccountTape:
                 self._legs.popitem(last=False)
         if isinstance(execution.event, ListUpdated):
             if execution.list_row is not None:
-                self._tell_list(execution.list_row, execution.time_ms)
+                row = execution.list_row._replace(status=execution.event.status)  # as it was then
+                self._tell_list(row, execution.time_ms)
             return
         report = reports.execution_report(
             execution,
@@ -139,6 +141,8 @@ class AccountTape:
         if report is not None:
             self._touched.update({instrument.base_asset: None, instrument.quote_asset: None})
             self._emit(report)
+        if execution.list_row is not None and report is not None and report["c"] != report["C"]:
+            self._tell_list(execution.list_row._replace(status=RENAMED), execution.time_ms)
 
     def _tell_list(self, row: ListRow, time_ms: int) -> None:
         """A list's status follows the reports of its orders, which name their client ids."""

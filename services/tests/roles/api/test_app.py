@@ -124,7 +124,7 @@ def test_nested_times_and_candles_are_scaled_too() -> None:
     assert in_micros("/api/v3/x", [{"T": 1, "a": [{"time": 2}], "p": "3"}]) == [
         {"T": 1000, "a": [{"time": 2000}], "p": "3"}
     ]
-    assert in_micros("/api/v3/klines", [[1, "2", "3", "4", "5", "6", 7, "8", 9]])[0][0::6] == [1000, 7000]
+    assert in_micros("/api/v3/klines", [[1, "2", "3", "4", "5", "6", 7, "8", 9]])[0][0::6] == [1000, 7999]
 
 
 async def test_a_socket_to_nowhere_is_closed_with_a_reason(front: Gated) -> None:

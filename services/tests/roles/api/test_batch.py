@@ -41,6 +41,7 @@ async def test_a_batch_has_one_to_fifty_orders(tmp_path: Path) -> None:
         for texts in ([], ["buy 0.1 50000"] * 51):
             status, body, _ = await one.send(BATCH, batch_of(*texts))
             assert (status, body["code"]) == (400, -1130)
+            assert [each["parameter"] for each in body["errors"]] == ["orders"]
         status, body, _ = await one.send(BATCH, batch_of(*["buy 0.001 50000"] * 50))
         assert (status, {each["status"] for each in body["results"]}) == (200, {"NEW"})
 
@@ -82,6 +83,14 @@ async def test_the_key_of_a_batch_keeps_the_whole_answer(tmp_path: Path) -> None
         status, again, headers = await one.send(BATCH, sent, "key-1")
         assert (status, again, headers["idempotent-replayed"]) == (200, first, "true")
         assert len(await one.open_orders()) == 2
+
+
+async def test_a_batch_under_the_key_of_another_one_is_refused_as_a_whole(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
+        assert (await one.send(BATCH, batch_of("buy 0.1 50000"), "key-1"))[0] == 200
+        status, body, _ = await one.send(BATCH, batch_of("buy 0.1 50000", "buy 0.1 50001"), "key-1")
+        assert (status, body["code"], body["detail"]) == (422, -1098, "Idempotency-Key was used with another payload.")
+        assert len(await one.open_orders()) == 1
 
 
 async def test_one_key_sent_twice_at_once_places_once(tmp_path: Path) -> None:

@@ -329,6 +329,7 @@ async def test_exchange_info_refuses(reads: Reads, params: dict[str, str], code:
 
 async def test_rules_that_no_symbol_has_are_told_so(reads: Reads) -> None:
     assert await reads.get("/api/v3/executionRules") == {"symbolRules": []}
+    assert (await reads.refused("/api/v3/executionRules", symbol="BTCUSD", symbolStatus="TRADING"))[0] == -1128
     assert await reads.get("/api/v3/historicalBlockTrades", symbol="BTCUSD", fromId=1) == []
     for path in ("/api/v3/referencePrice", "/api/v3/referencePrice/calculation"):
         assert await reads.refused(path, symbol="BTCUSD") == (-2043, "This symbol doesn't have a reference price.")

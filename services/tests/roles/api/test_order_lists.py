@@ -53,6 +53,30 @@ async def test_a_pair_is_canceled_together(tmp_path: Path) -> None:
         assert (await one.balance("USD"))[1] == "0.00000000"
 
 
+async def test_an_amended_leg_shows_its_list_and_changes_both(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, two, _):
+        await one.placed("sell 0.1@60000")
+        await two.placed("buy 0.1@60000")
+        terms = {
+            "symbol": "BTCUSD", "side": "SELL", "quantity": "0.1", "aboveType": "LIMIT_MAKER", "abovePrice": "61000",
+            "belowType": "STOP_LOSS", "belowStopPrice": "59000", "listClientOrderId": "pair",
+            "aboveClientOrderId": "above", "belowClientOrderId": "below",
+        }  # fmt: skip
+        above, below = (await one.client.signed("POST", OCO, **terms))[1]["orders"]
+        status, body = await one.client.signed(
+            "PUT", "/api/v3/order/amend/keepPriority", symbol="BTCUSD", origClientOrderId="above", newQty="0.04",
+            newClientOrderId="thin",
+        )  # fmt: skip
+        assert status == 200, body
+        amended = body["amendedOrder"]
+        assert (amended["origClientOrderId"], amended["clientOrderId"]) == ("above", "thin")
+        assert body["listStatus"] == {
+            "orderListId": 1, "contingencyType": "OCO", "listOrderStatus": "EXECUTING", "listClientOrderId": "pair",
+            "symbol": "BTCUSD", "orders": [{**above, "clientOrderId": "thin"}, below],
+        }  # fmt: skip
+        assert (await one.order(orderId=below["orderId"]))["origQty"] == "0.04000000"
+
+
 async def test_the_sides_of_a_pair_must_fit(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, _, _):
         plain = {"symbol": "BTCUSD", "quantity": "0.1"}

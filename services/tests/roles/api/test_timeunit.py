@@ -10,6 +10,12 @@ def test_times_are_scaled_wherever_they_stand() -> None:
     }  # fmt: skip
 
 
+def test_a_candle_closes_with_the_last_microsecond_before_the_next_one_opens() -> None:
+    candle = [60_000, "1", "1", "1", "1", "0", 119_999, "0", 0, "0", "0", "0"]
+    (told,) = in_micros("/api/v3/klines", [candle])
+    assert (told[0], told[6], told[8]) == (60_000_000, 119_999_999, 0)
+
+
 def test_what_has_not_happened_stays_minus_one() -> None:
     waiting = {"workingTime": -1, "trailingTime": -1, "updateTime": 7}
     assert in_micros("/api/v3/order", waiting) == waiting | {"updateTime": 7_000}

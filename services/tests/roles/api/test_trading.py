@@ -306,6 +306,9 @@ async def test_over_the_order_limit_a_replace_may_still_cancel(tmp_path: Path) -
         terms = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrderId": ids[0]}
         refused = await one.place("buy 0.01@40000", REPLACE, **terms)
         assert error(refused) == (429, -1015, "Too many new orders; current limit is 50 orders per 10 SECOND.")
+        order = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT_MAKER", "quantity": "0.01", "price": "40000"}
+        status, _, headers = await one.send(REPLACE, order | terms)
+        assert (status, {"x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after"} <= set(headers)) == (429, True)
         assert ids[0] in await one.open_orders()
         status, body = await one.place("buy 0.01@40000", REPLACE, orderRateLimitExceededMode="CANCEL_ONLY", **terms)
         assert (status, body["code"], body["data"]["cancelResult"]) == (409, -2021, "SUCCESS")

@@ -103,6 +103,34 @@ async def test_a_replaced_order_is_reported_canceled_before_its_successor_is_new
         assert told == [(old, "CANCELED", "away"), (new, "NEW", "")]
 
 
+async def test_an_amended_leg_is_told_with_its_list_and_the_waiting_one_still_waits(floor: Floor) -> None:
+    async with floor.connect("/ws-api/v3") as trading, floor.connect("/ws-api/v3") as listening:
+        await log_on(trading)
+        await log_on(listening)
+        for number, side in enumerate(("SELL", "BUY")):  # a first price
+            await trading.send(limit(number, side, 50_000))
+            await heard(trading)
+        await called(listening, "userDataStream.subscribe")
+        pair = {
+            "symbol": "BTCUSD", "side": "SELL", "quantity": "0.01", "aboveType": "LIMIT_MAKER", "abovePrice": "60000",
+            "aboveClientOrderId": "above", "belowType": "STOP_LOSS", "belowStopPrice": "40000",
+            "belowClientOrderId": "below", "timestamp": now(),
+        }  # fmt: skip
+        assert (await called(trading, "orderList.place.oco", pair))["status"] == 200
+        amend = {"symbol": "BTCUSD", "origClientOrderId": "above", "newQty": "0.005", "timestamp": now()}
+        await called(trading, "order.amend.keepPriority", amend | {"newClientOrderId": "thin"})
+        await called(trading, "order.amend.keepPriority", amend | {"origClientOrderId": "thin", "newQty": "0.004",
+                                                                   "newClientOrderId": "thin"})  # fmt: skip
+        told = [event async for event in events_so_far(listening)]
+    lists = [(event["l"], [leg["c"] for leg in event["O"]]) for event in told if event["e"] == "listStatus"]
+    assert lists == [("EXEC_STARTED", ["above", "below"]), ("UPDATED", ["thin", "below"])]
+    amended = [event for event in told if event.get("x") == "REPLACED"]
+    assert [(each["c"], each["C"], each["w"], "W" in each) for each in amended] == [
+        ("thin", "above", True, True), ("below", "below", False, False),
+        ("thin", "thin", True, True), ("below", "below", False, False),
+    ]  # fmt: skip
+
+
 async def test_the_depth_procedure_gives_the_book_that_rest_shows(floor: Floor) -> None:
     async with floor.connect("/ws-api/v3") as trading, floor.connect("/ws/btcusd@depth@100ms") as depth:
         await log_on(trading)

@@ -109,6 +109,18 @@ def test_a_resting_stop_is_not_on_the_book_until_it_triggers() -> None:
     assert (working["x"], working["w"], working["W"]) == ("NEW", True, 600)
 
 
+def test_an_amended_stop_still_waits() -> None:
+    event = OrderAmended(symbol_id=1, order_id=9, account=1001, qty=6, left=6, old_client_id="mine")
+    row = order(type=terms.STOP_LOSS, stop_price=120, stage=terms.WAITING, working_ms=0)
+    found = told(event, row)
+    assert (found["x"], found["w"], "W" in found) == ("REPLACED", False, False)
+
+
+def test_a_new_order_has_lost_nothing_to_prevention_yet() -> None:
+    row = order(prevented=4, status=terms.EXPIRED_IN_MATCH)
+    assert "A" not in told(OrderAccepted(symbol_id=1, order_id=9, account=1001), row)
+
+
 def test_an_amended_order_is_replaced() -> None:
     event = OrderAmended(symbol_id=1, order_id=9, account=1001, qty=6, left=6, old_client_id="before")
     found = told(event, order(qty=6))
