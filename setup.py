@@ -17,7 +17,10 @@ def compiled_core() -> list[object]:
 
     market = Path("services/outcry/market")
     sources = sorted(str(path) for path in market.glob("*.py") if path.stem not in INTERPRETED)
-    return list(mypycify(["--strict", *sources], opt_level="3"))
+    extensions = mypycify(["--strict", *sources], opt_level="3")
+    for extension in extensions:
+        extension.extra_compile_args.append("-fvisibility=hidden")  # nobody outside calls in: functions may be inlined
+    return list(extensions)
 
 
 setup(ext_modules=compiled_core())

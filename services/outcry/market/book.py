@@ -1,6 +1,6 @@
 """One side of a book: price levels, each a queue of orders, best first; stops wait in the same structure."""
 
-from outcry.market.ladder import NONE, RUNGS, Ladder
+from outcry.market.ladder import NONE, TOP, Ladder
 from outcry.market.order import Order
 from outcry.market.terms import BUY
 
@@ -8,12 +8,14 @@ from outcry.market.terms import BUY
 class Level:
     """The orders at one price in priority: a linked list, so that any of them leaves in constant time."""
 
-    __slots__ = ("half", "head", "price", "tail", "visible")
+    __slots__ = ("half", "head", "is_changed", "price", "rung", "tail", "visible")
 
     def __init__(self, half: "Half", price: int) -> None:
         self.half = half
         self.price = price
+        self.rung: int = price if half.side == BUY else TOP - price
         self.visible = 0  # lots
+        self.is_changed = False  # since the public was last told
         self.head: Order | None = None
         self.tail: Order | None = None
 
@@ -56,22 +58,28 @@ class Level:
 
 
 class Half:
-    """Levels of one side. ``side`` BUY has the highest price first, SELL the lowest."""
+    """Levels of one side. ``side`` BUY has the highest price first, SELL the lowest.
+
+    Rungs count upwards to the better price on either side, so that a buy and a sell meet where theirs reach ``TOP``.
+    """
 
     __slots__ = ("_ladder", "best", "levels", "side")
 
     def __init__(self, side: int) -> None:
         self.side = side
         self.best: Level | None = None
-        self.levels: dict[int, Level] = {}
+        self.levels: dict[int, Level] = {}  # by price; an empty one until it is forgotten
         self._ladder = Ladder()
 
-    def append(self, order: Order, price: int) -> None:
-        """Queues the order at ``price``, which for a stop is another than its own."""
+    def append(self, order: Order, price: int) -> Level:
+        """Queues the order at ``price``, which for a stop is another than its own; gives the level."""
         level = self.levels.get(price)
         if level is None:
-            level = self._open(price)
+            level = self.levels[price] = Level(self, price)
+        if level.head is None:
+            self._open(level)
         level.append(order)
+        return level
 
     def remove(self, order: Order) -> None:
         """Takes the order out of its level, and the level out when it was the last."""
@@ -80,33 +88,29 @@ class Half:
         level.unlink(order)
         if level.head is None:
             self.close(level)
+            self.forget(level)
 
     def close(self, level: Level) -> None:
-        """Takes a level out."""
-        price = level.price
-        del self.levels[price]
-        self._ladder.remove(price if self.side == BUY else RUNGS - 1 - price)
+        """Takes an empty level off the ladder; ``forget`` comes once the public knows that it is gone."""
+        self._ladder.remove(level.rung)
         if level is self.best:
-            self.best = self._highest()
+            self.best = self._at(self._ladder.highest())
+
+    def forget(self, level: Level) -> None:
+        """Drops an empty level."""
+        del self.levels[level.price]
 
     def behind(self, level: Level) -> Level | None:
         """The next level that is worse than ``level``."""
-        if self.side == BUY:
-            rung = self._ladder.below(level.price)
-            return None if rung == NONE else self.levels[rung]
-        rung = self._ladder.below(RUNGS - 1 - level.price)
-        return None if rung == NONE else self.levels[RUNGS - 1 - rung]
+        return self._at(self._ladder.below(level.rung))
 
-    def _open(self, price: int) -> Level:
-        level = self.levels[price] = Level(self, price)
-        self._ladder.insert(price if self.side == BUY else RUNGS - 1 - price)
+    def _open(self, level: Level) -> None:
+        self._ladder.insert(level.rung)
         best = self.best
-        if best is None or (price - best.price) * self.side > 0:
+        if best is None or level.rung > best.rung:
             self.best = level
-        return level
 
-    def _highest(self) -> Level | None:
-        rung = self._ladder.highest()
+    def _at(self, rung: int) -> Level | None:
         if rung == NONE:
             return None
-        return self.levels[rung if self.side == BUY else RUNGS - 1 - rung]
+        return self.levels[rung if self.side == BUY else TOP - rung]

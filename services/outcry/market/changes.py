@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec.structs import astuple
+
 from outcry.market import entry
 from outcry.market.closing import (
     BY_REPLACE,
@@ -41,7 +43,7 @@ NOT_ATTEMPTED: Final[Refusal] = (-2022, "Order cancel-replace failed.")
 def find(market: Market, order_id: int, account: int) -> Order | None:
     """The account's open order in this market, if it is one."""
     order = market.orders.get(order_id)
-    if order is None or order.account != account or order.placed.symbol_id != market.symbol_id:
+    if order is None or order.account != account or order.symbol_id != market.symbol_id:
         return None
     return order
 
@@ -57,14 +59,14 @@ def refuse(market: Market, op: str, target: tuple[int, int], refusal: Refusal) -
 
 def cancel_order(market: Market, command: CancelOrder) -> None:
     """CancelOrder."""
-    order = find(market, command.order_id, command.account)
-    restriction = command.restriction
+    _, _, account, order_id, _, cancel_client_id, restriction = astuple(command)
+    order = find(market, order_id, account)
     if order is None:
-        refuse(market, "cancel", (command.order_id, command.account), UNKNOWN)
+        refuse(market, "cancel", (order_id, account), UNKNOWN)
     elif restriction and not _is_allowed(order, restriction):
-        refuse(market, "cancel", (command.order_id, command.account), RESTRICTED)
+        refuse(market, "cancel", (order_id, account), RESTRICTED)
     else:
-        cancel(market, order, command.cancel_client_id)
+        cancel(market, order, cancel_client_id)
 
 
 def _is_allowed(order: Order, restriction: int) -> bool:
@@ -172,7 +174,7 @@ def _reduce(market: Market, order: Order, lots: int, new_client_id: str) -> None
     if new_client_id:
         order.client_order_id = new_client_id
     order.updated_ms = market.now_ms
-    market.touched[order.order_id] = order
+    market.touched.append(order)
     shrink(market, order, lots)
     market.events.append(
         OrderAmended(

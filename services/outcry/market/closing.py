@@ -58,8 +58,7 @@ def detach(market: Market, order: Order) -> None:
     level.unlink(order)
     if level.head is None:
         level.half.close(level)
-    market.changed[order.side * order.price] = None
-    market.is_stirred = True
+    market.show(level)
 
 
 def close(market: Market, order: Order, status: int) -> None:
@@ -68,7 +67,7 @@ def close(market: Market, order: Order, status: int) -> None:
     order.left = 0
     order.visible = 0
     order.updated_ms = market.now_ms
-    market.touched[order.order_id] = order
+    market.touched.append(order)
     del market.orders[order.order_id]
     tally = order.tally
     assert tally is not None
@@ -144,7 +143,7 @@ def move_hold(market: Market, giver: Order, taker: Order, amount: int) -> None:
         return
     giver.held -= amount
     taker.held += amount
-    market.touched[taker.order_id] = taker
+    market.touched.append(taker)
     asset = market.quote_asset if taker.side == BUY else market.base_asset
     market.events.append(
         HoldMoved(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from outcry.market.ladder import NONE, RUNGS, Ladder
+from outcry.market.ladder import NONE, TOP, Ladder
 from outcry.market.terms import BUY
 
 PriceQty = tuple[int, int]  # (price ticks, lots)
@@ -47,7 +47,7 @@ class HalfView:
         self._lots: dict[int, int] = {}
 
     def set(self, price: int, lots: int) -> None:
-        rung = price if self._side == BUY else RUNGS - 1 - price
+        rung = price if self._side == BUY else TOP - price
         if lots:
             if price not in self._lots:
                 self._ladder.insert(rung)
@@ -59,7 +59,7 @@ class HalfView:
         found: list[PriceQty] = []
         rung = self._ladder.highest() if depth > 0 else NONE
         while rung != NONE:
-            price = rung if self._side == BUY else RUNGS - 1 - rung
+            price = rung if self._side == BUY else TOP - rung
             found.append((price, self._lots[price]))
             if len(found) == depth:
                 break

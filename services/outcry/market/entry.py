@@ -5,7 +5,7 @@ from typing import Final
 from outcry.market.closing import close, expire, need_now, release, win_list
 from outcry.market.events import OrderAccepted, OrderRejected, OrderTriggered
 from outcry.market.floor import Market
-from outcry.market.ladder import RUNGS
+from outcry.market.ladder import RUNGS, TOP
 from outcry.market.matching import IS_FILLED, NO_BUDGET, NO_HOLD, NO_WORK, SELF_TRADE, is_fillable, sweep, sweep_quote
 from outcry.market.order import PRICED, Order, Tally, is_priced
 from outcry.market.terms import (
@@ -63,7 +63,7 @@ def refusal_of(market: Market, order: Order) -> Refusal | None:
     kind = order.kind
     if is_priced(kind) and not 0 < order.price < RUNGS:
         return BAD_PRICE
-    if order.qty <= 0 and (kind != MARKET or order.placed.quote_qty <= 0):
+    if order.qty <= 0 and (kind != MARKET or order.quote_qty <= 0):
         return BAD_QTY
     if kind == LIMIT or kind == MARKET:  # noqa: SIM109
         return None
@@ -75,12 +75,11 @@ def refusal_of(market: Market, order: Order) -> Refusal | None:
 def _refusal_of_stop(market: Market, order: Order, tally: Tally) -> Refusal | None:
     if tally.algo >= market.instrument.max_algo_orders:
         return TOO_MANY_ALGO
-    placed = order.placed
-    if not 0 <= placed.stop_price < RUNGS or not (placed.stop_price or placed.trail_bps):
+    if not 0 <= order.stop_price < RUNGS or not (order.stop_price or order.trail_bps):
         return BAD_PRICE
-    if not 0 <= placed.trail_bps < BASIS_POINTS:
+    if not 0 <= order.trail_bps < BASIS_POINTS:
         return BAD_DELTA
-    if not placed.trail_bps and is_reached(order, market.last_price):
+    if not order.trail_bps and is_reached(order, market.last_price):
         return WOULD_TRIGGER
     return None
 
@@ -88,7 +87,7 @@ def _refusal_of_stop(market: Market, order: Order, tally: Tally) -> Refusal | No
 def crosses(market: Market, order: Order) -> bool:
     """Whether the order's price meets the best of the other side."""
     best = market.asks.best if order.side == BUY else market.bids.best
-    return best is not None and (order.price - best.price) * order.side >= 0
+    return best is not None and best.rung + order.rung >= TOP
 
 
 def reject(market: Market, order: Order, refusal: Refusal) -> None:
@@ -98,13 +97,13 @@ def reject(market: Market, order: Order, refusal: Refusal) -> None:
     market.events.append(
         OrderRejected(
             symbol_id=market.symbol_id, order_id=order.order_id, account=order.account, op="new", code=code, text=text,
-            released=order.placed.held, asset=asset,
+            released=order.held, asset=asset,
         )
     )  # fmt: skip
     if order.order_id in market.orders:
         return
     mark_rejected(order, refusal)
-    market.touched[order.order_id] = order
+    market.touched.append(order)
 
 
 def mark_rejected(order: Order, refusal: Refusal) -> None:
@@ -133,7 +132,7 @@ def accept(market: Market, order: Order) -> None:
     """From here on the order exists; ``wait`` or ``work`` comes next."""
     order_id = order.order_id
     market.orders[order_id] = order
-    market.touched[order_id] = order
+    market.touched.append(order)
     tally = order.tally
     assert tally is not None
     tally.open += 1
@@ -171,9 +170,9 @@ def work(market: Market, order: Order) -> None:
         _trade(market, order)
         return
     best = market.asks.best if order.side == BUY else market.bids.best
-    if best is not None and (order.price - best.price) * order.side >= 0:
+    if best is not None and best.rung + order.rung >= TOP:
         _trade(market, order)
-    elif order.placed.tif == GTC:
+    elif order.tif == GTC:
         rest(market, order)
     else:
         expire(market, order, EXPIRED, BY_TIME_IN_FORCE)
@@ -185,21 +184,19 @@ def rest(market: Market, order: Order) -> None:
     order.visible = peak if 0 < peak < left else left
     seq = market.priority_seq + 1
     market.priority_seq = order.priority_seq = seq
-    market.changed[side * price] = None
-    market.is_stirred = True
     if side == BUY:
-        market.bids.append(order, price)
+        level = market.bids.append(order, price)
         need = price * left * market.quote_unit
     else:
-        market.asks.append(order, price)
+        level = market.asks.append(order, price)
         need = left * market.lot_size
+    market.show(level)
     if order.held != need:
         release_surplus(market, order)
 
 
 def _trade(market: Market, order: Order) -> None:
-    placed = order.placed
-    if placed.tif == FOK and is_priced(order.kind) and not is_fillable(market, order):
+    if order.tif == FOK and is_priced(order.kind) and not is_fillable(market, order):
         expire(market, order, EXPIRED, BY_TIME_IN_FORCE)
         return
     end = sweep(market, order) if order.qty else sweep_quote(market, order)
@@ -215,7 +212,7 @@ def _trade(market: Market, order: Order) -> None:
         expire(market, order, EXPIRED, BY_HOLD)
     elif not is_priced(order.kind):
         expire(market, order, EXPIRED, BY_LIQUIDITY)
-    elif placed.tif == GTC:
+    elif order.tif == GTC:
         rest(market, order)
     else:
         expire(market, order, EXPIRED, BY_TIME_IN_FORCE)
@@ -239,7 +236,7 @@ def run_stops(market: Market, max_entries: int) -> None:
         max_entries -= 1
         order.stage = WORKING
         order.updated_ms = market.now_ms
-        market.touched[order.order_id] = order
+        market.touched.append(order)
         market.work_left = max_fills
         work(market, order)
         fills += max_fills - market.work_left
@@ -254,8 +251,8 @@ def _trip(market: Market) -> None:
             market.priority_seq += 1
             order.priority_seq = market.priority_seq
             order.updated_ms = market.now_ms
-            market.touched[order.order_id] = order
-            if order.placed.trail_bps and not order.trail_ref:
+            market.touched.append(order)
+            if order.trail_bps and not order.trail_ref:
                 market.triggers.follow(order, price)
             else:
                 _trigger(market, order)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from outcry.market.book import Half
+from outcry.market.book import Half, Level
 from outcry.market.events import AnyEvent
 from outcry.market.instrument import TRADING, Instrument
 from outcry.market.order import Order, OrderList, Tally, is_stop
@@ -27,7 +27,7 @@ class Register:
     def __init__(self, max_fills: int) -> None:
         self.max_fills = max_fills
         self.orders: dict[int, Order] = {}
-        self.touched: dict[int, Order] = {}
+        self.touched: list[Order] = []  # as often as something changed in it
         self.touched_lists: dict[int, OrderList] = {}
 
 
@@ -58,7 +58,7 @@ class Market:
         self.priority_seq: int = 0
         self.prevented_seq: int = 0
         self.last_price: int = 0
-        self.changed: dict[int, None] = {}  # side x price of levels changed since the last take
+        self.changed: list[Level] = []  # since the last take, each once
         self.events: list[AnyEvent] = []
         self.now_ms: int = 0
         self.work_left: int = 0  # fills that the running command may still make
@@ -93,6 +93,13 @@ class Market:
         self.public_seq += 1
         self.is_stirred = self.is_public = False
 
+    def show(self, level: Level) -> None:
+        """The running command changed what the public sees of a level."""
+        self.is_stirred = True
+        if not level.is_changed:
+            level.is_changed = True
+            self.changed.append(level)
+
     def half(self, side: int) -> Half:
         """The orders of one side."""
         return self.bids if side == BUY else self.asks
@@ -107,10 +114,11 @@ class Market:
     def take_levels(self) -> list[LevelChange]:
         """The levels that changed since the last take, as they are now; 0 lots: the level is gone."""
         taken = []
-        for signed in self.changed:
-            side = BUY if signed > 0 else SELL
-            level = self.half(side).levels.get(signed * side)
-            taken.append((side, signed * side, 0 if level is None else level.visible))
+        for level in self.changed:
+            level.is_changed = False
+            taken.append((level.half.side, level.price, level.visible))
+            if level.head is None:
+                level.half.forget(level)
         self.changed.clear()
         return taken
 

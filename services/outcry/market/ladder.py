@@ -6,6 +6,7 @@ Three levels of bitmaps, 11 bits each, in whole numbers of 2,048 bits: the one p
 from typing import Final
 
 RUNGS: Final = 1 << 33  # rungs are 0 <= rung < RUNGS
+TOP: Final = RUNGS - 1  # the highest rung
 NONE: Final = -1  # no such rung
 
 _BITS: Final = 11
@@ -14,7 +15,7 @@ _MASK: Final = 2047
 
 
 class Ladder:
-    """A set of rungs. Whoever wants the lowest first stores ``RUNGS - 1 - rung``."""
+    """A set of rungs. Whoever wants the lowest first stores ``TOP - rung``."""
 
     __slots__ = ("_leaves", "_root", "_twigs")
 

@@ -10,6 +10,7 @@ from outcry.market.book import Level
 from outcry.market.closing import BY_SELF_TRADE, close, expire, need_now, release, win_list
 from outcry.market.events import MatchPrevented, Traded
 from outcry.market.floor import Market
+from outcry.market.ladder import TOP
 from outcry.market.order import Order, is_priced
 from outcry.market.terms import (
     BUY,
@@ -38,13 +39,13 @@ def sweep(market: Market, taker: Order) -> int:
     """Trades a priced order or one with a quantity against the other side; says what ended it."""
     side = taker.side
     half = market.asks if side == BUY else market.bids
-    limit = taker.price if is_priced(taker.kind) else 0
-    has_bound = side == BUY and not limit
-    stp = taker.placed.stp
+    has_limit = is_priced(taker.kind)
+    has_bound = side == BUY and not has_limit
+    stp = taker.stp
     agg_price = 0
     while taker.left:
         level = half.best
-        if level is None or (limit and (level.price - limit) * side > 0):
+        if level is None or (has_limit and level.rung + taker.rung < TOP):
             return NO_PRICE
         maker = level.head
         assert maker is not None
@@ -74,7 +75,7 @@ def sweep(market: Market, taker: Order) -> int:
 def sweep_quote(market: Market, taker: Order) -> int:
     """Trades a market order by quoteOrderQty: whole lots for as much quote money as was named."""
     half = market.asks if taker.side == BUY else market.bids
-    budget = taker.placed.quote_qty
+    budget = taker.quote_qty
     agg_price = 0
     while True:
         level = half.best
@@ -90,7 +91,7 @@ def sweep_quote(market: Market, taker: Order) -> int:
         taker.left = room
         maker = level.head
         assert maker is not None
-        if taker.placed.stp and maker.account == taker.account:
+        if taker.stp and maker.account == taker.account:
             budget -= prevent(market, taker, maker, room) * lot_cost
             if not taker.is_open():
                 return SELF_TRADE
@@ -116,13 +117,13 @@ def fill(market: Market, taker: Order, maker: Order, qty: int) -> None:
     if taker.side == BUY:
         taker.held -= amount
         maker.held -= size
-        taker_fee = size * taker.placed.taker_ppm // PPM
-        maker_fee = amount * maker.placed.maker_ppm // PPM
+        taker_fee = size * taker.taker_ppm // PPM
+        maker_fee = amount * maker.maker_ppm // PPM
     else:
         taker.held -= size
         maker.held -= amount
-        taker_fee = amount * taker.placed.taker_ppm // PPM
-        maker_fee = size * maker.placed.maker_ppm // PPM
+        taker_fee = amount * taker.taker_ppm // PPM
+        maker_fee = size * maker.maker_ppm // PPM
     taker.executed += qty
     taker.cum_quote += amount
     taker.status = PARTIALLY_FILLED
@@ -152,8 +153,7 @@ def take_lots(market: Market, maker: Order, qty: int) -> None:
     """Shows a resting order's fill in the book: it shrinks, shows its next peak, or leaves."""
     level = maker.level
     assert level is not None
-    market.changed[maker.side * level.price] = None
-    market.is_stirred = True
+    market.show(level)
     if not maker.left:
         level.unlink(maker)
         if level.head is None:
@@ -162,7 +162,7 @@ def take_lots(market: Market, maker: Order, qty: int) -> None:
         return
     maker.status = PARTIALLY_FILLED
     maker.updated_ms = market.now_ms
-    market.touched[maker.order_id] = maker
+    market.touched.append(maker)
     maker.visible -= qty
     level.visible -= qty
     if not maker.visible:
@@ -183,7 +183,7 @@ def prevent(market: Market, taker: Order, maker: Order, taker_left: int) -> int:
 
     Source: Binance Spot ``faqs/stp_faq.md``.
     """
-    mode = taker.placed.stp
+    mode = taker.stp
     qty = min(taker_left, maker.left)
     taker_lost = maker_lost = 0
     if mode == STP_DECREMENT:
@@ -220,7 +220,7 @@ def lose_as_maker(market: Market, maker: Order, lots: int) -> None:
     if maker.oco is not None:
         win_list(market, maker)
     maker.updated_ms = market.now_ms
-    market.touched[maker.order_id] = maker
+    market.touched.append(maker)
     shrink(market, maker, lots)
     release(market, maker, need_now(market, maker))
 
@@ -236,8 +236,7 @@ def shrink(market: Market, order: Order, lots: int) -> None:
     if level is not None:
         level.visible -= cut
         if order.stage != WAITING:
-            market.changed[order.side * order.price] = None
-            market.is_stirred = True
+            market.show(level)
 
 
 def is_fillable(market: Market, taker: Order) -> bool:
@@ -246,17 +245,17 @@ def is_fillable(market: Market, taker: Order) -> bool:
     level = half.best
     wanted = taker.left
     work = market.work_left
-    while level is not None and (level.price - taker.price) * taker.side <= 0:
+    while level is not None and level.rung + taker.rung >= TOP:
         order = level.head
         while order is not None:
             work -= 1 if not order.peak else 1 + (order.left - order.visible + order.peak - 1) // order.peak
             if work < 0:
                 return False
-            if taker.placed.stp == STP_NONE or order.account != taker.account:
+            if taker.stp == STP_NONE or order.account != taker.account:
                 wanted -= order.left
                 if wanted <= 0:
                     return True
-            elif taker.placed.stp != STP_EXPIRE_MAKER:
+            elif taker.stp != STP_EXPIRE_MAKER:
                 return False
             order = order.next
         level = half.behind(level)

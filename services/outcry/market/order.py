@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import astuple
+
 from outcry.market.commands import PlaceOrder
-from outcry.market.terms import NEW, NOT_A_STOP, PARTIALLY_FILLED, STOP_LOSS
+from outcry.market.ladder import TOP
+from outcry.market.terms import BUY, NEW, NOT_A_STOP, PARTIALLY_FILLED, STOP_LOSS
 from outcry.rows import ListRow, OrderRow
 
 if TYPE_CHECKING:
@@ -38,43 +41,56 @@ class Tally:
 
 
 class Order:
-    """One order. ``placed`` holds what never changes; ``left`` is the lots still open, ``visible`` those shown.
+    """One order: its terms as placed, ``left``, the lots still open, and ``visible``, those shown.
 
-    ``level``, ``prev`` and ``next`` are its place in a queue (of a book, or of stops), None where it has none.
+    It keeps no reference to its command: a term is read many times, and a compiled core reads its own fields fastest.
+    ``rung`` is its price on the ladder of its side. ``level``, ``prev`` and ``next`` are its place in a queue (of a
+    book, or of stops), None where it has none.
     """
 
     __slots__ = (
         "account", "applied_offset", "client_order_id", "code", "cum_quote", "executed", "held", "kind", "left",
-        "level", "next", "oco", "order_id", "peak", "placed", "placed_ms", "prev", "prevented", "price",
-        "priority_seq", "qty", "side", "stage", "status", "tally", "text", "trail_ref", "updated_ms", "visible",
-        "working_ms",
+        "level", "maker_ppm", "next", "oco", "order_id", "peak", "placed_ms", "prev", "prevented", "price",
+        "priority_seq", "qty", "quote_qty", "rung", "side", "stage", "status", "stop_price", "stp", "strategy_id",
+        "strategy_type", "symbol_id", "taker_ppm", "tally", "text", "tif", "trail_bps", "trail_ref", "updated_ms",
+        "visible", "working_ms",
     )  # fmt: skip
 
+    symbol_id: int
+    order_id: int
+    account: int
+    client_order_id: str
+    side: int
+    kind: int
+    qty: int
+    price: int
+    tif: int
+    quote_qty: int
+    stop_price: int
+    trail_bps: int
+    peak: int  # 0: no iceberg
+    stp: int
+    held: int
+    maker_ppm: int
+    taker_ppm: int
+    strategy_id: int
+    strategy_type: int
+
     def __init__(self, placed: PlaceOrder, now_ms: int) -> None:
-        self.placed = placed
-        self.order_id: int = placed.order_id
-        self.account: int = placed.account
-        self.client_order_id: str = placed.client_order_id
-        self.side: int = placed.side
-        self.kind: int = placed.type
-        self.price: int = placed.price
-        self.peak: int = placed.iceberg_qty
-        self.qty: int = placed.qty
-        self.left: int = placed.qty
-        self.visible: int = 0
-        self.held: int = placed.held
+        (
+            _, self.symbol_id, self.order_id, self.account, self.client_order_id, self.side, self.kind, self.qty,
+            self.price, self.tif, self.quote_qty, self.stop_price, self.trail_bps, self.peak, self.stp, self.held,
+            self.maker_ppm, self.taker_ppm, _, _, self.strategy_id, self.strategy_type,
+        ) = astuple(placed)  # fmt: skip
+        self.rung: int = self.price if self.side == BUY else TOP - self.price
+        self.left: int = self.qty
         self.status: int = NEW
-        self.executed: int = 0
-        self.cum_quote: int = 0
-        self.prevented: int = 0
         self.stage: int = NOT_A_STOP
-        self.trail_ref: int = 0
-        self.priority_seq: int = 0
+        self.visible = self.executed = self.cum_quote = self.prevented = 0
+        self.trail_ref = self.priority_seq = self.applied_offset = self.code = 0
         self.placed_ms: int = now_ms
         self.updated_ms: int = now_ms
         self.working_ms: int = 0
-        self.applied_offset: int = 0
-        self.code: int = 0
         self.text: str = ""
         self.oco: OrderList | None = None
         self.tally: Tally | None = None
@@ -88,14 +104,13 @@ class Order:
 
     def row(self, part: int) -> OrderRow:
         """The order as the ledger keeps it."""
-        placed = self.placed
         oco = self.oco
         return OrderRow(
-            self.order_id, part, placed.symbol_id, self.account, self.client_order_id, self.side, self.kind,
-            placed.tif, self.price, self.qty, placed.quote_qty, placed.stop_price, placed.trail_bps,
-            placed.iceberg_qty, placed.stp, self.status, self.executed, self.cum_quote, self.held, self.visible,
+            self.order_id, part, self.symbol_id, self.account, self.client_order_id, self.side, self.kind,
+            self.tif, self.price, self.qty, self.quote_qty, self.stop_price, self.trail_bps, self.peak, self.stp,
+            self.status, self.executed, self.cum_quote, self.held, self.visible,
             self.prevented, self.stage, self.trail_ref, self.priority_seq, NO_LIST if oco is None else oco.list_id,
-            placed.maker_ppm, placed.taker_ppm, placed.strategy_id, placed.strategy_type, self.placed_ms,
+            self.maker_ppm, self.taker_ppm, self.strategy_id, self.strategy_type, self.placed_ms,
             self.updated_ms, self.working_ms, self.applied_offset, self.code, self.text, 1 if self.is_open() else 0,
         )  # fmt: skip
 

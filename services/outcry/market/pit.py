@@ -160,7 +160,7 @@ class Pit:
     def _reject_unlisted(self, placed: PlaceOrder, now_ms: int) -> AnyEvent:
         order = Order(placed, now_ms)
         entry.mark_rejected(order, NO_SYMBOL)
-        self.touched[order.order_id] = order
+        self.touched.append(order)
         return OrderRejected(
             symbol_id=placed.symbol_id, order_id=placed.order_id, account=placed.account, op="new",
             code=NO_SYMBOL[0], text=NO_SYMBOL[1], released=placed.held,

@@ -27,7 +27,7 @@ def rises(order: Order) -> bool:
 
 def is_reached(order: Order, last_price: int) -> bool:
     """Whether the stop price, if there is one, is reached at ``last_price`` (0: no trade yet)."""
-    stop = order.placed.stop_price
+    stop = order.stop_price
     if not stop or not last_price:
         return False
     return last_price >= stop if rises(order) else last_price <= stop
@@ -47,13 +47,12 @@ class Triggers:
     def add(self, order: Order, last_price: int) -> None:
         """Takes in a new stop; a trailing one whose start is due follows ``last_price`` at once."""
         self.count += 1
-        placed = order.placed
-        if not placed.trail_bps:
-            self._queue(order, placed.stop_price)
-        elif last_price and (not placed.stop_price or is_reached(order, last_price)):
+        if not order.trail_bps:
+            self._queue(order, order.stop_price)
+        elif last_price and (not order.stop_price or is_reached(order, last_price)):
             self._trail(order.side).add(order, last_price)
-        elif placed.stop_price:
-            self._queue(order, placed.stop_price)
+        elif order.stop_price:
+            self._queue(order, order.stop_price)
         else:
             self._rising.append(order, _AT_ONCE)
 
@@ -100,8 +99,8 @@ class Triggers:
         self.count += 1
         if order.trail_ref:
             self._trail(order.side).restore(order)
-        elif order.placed.stop_price:
-            self._queue(order, order.placed.stop_price)
+        elif order.stop_price:
+            self._queue(order, order.stop_price)
         else:
             self._rising.append(order, _AT_ONCE)
 
@@ -228,7 +227,7 @@ class Followers:
         return self._deltas.best is None
 
     def add(self, order: Order) -> None:
-        self._deltas.append(order, order.placed.trail_bps)
+        self._deltas.append(order, order.trail_bps)
         self._weight += 1
 
     def threshold(self) -> int:
@@ -251,7 +250,7 @@ class Followers:
         for level in list(smaller._deltas.levels.values()):
             for order in level.orders():
                 smaller._deltas.remove(order)
-                larger._deltas.append(order, order.placed.trail_bps)
+                larger._deltas.append(order, order.trail_bps)
         larger._weight += smaller._weight
         larger.start_seq = self.start_seq
         return larger

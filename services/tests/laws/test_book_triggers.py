@@ -49,7 +49,7 @@ class Watch:
         found = self.triggers.reached(price)
         assert [order.order_id for order in found] == due
         for order in found:
-            if order.placed.trail_bps and not order.trail_ref:
+            if order.trail_bps and not order.trail_ref:
                 self.follow(order, price)
             else:
                 del self.waiting[order.order_id]

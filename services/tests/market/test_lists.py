@@ -61,7 +61,7 @@ def test_the_leg_that_trades_ends_the_other_and_keeps_what_it_needs_of_the_hold(
     assert ring.shout("sell 1@90") == ["#3 expires with 4 (list)", "#5 takes 1@90 from #4"]
     assert [(event.from_id, event.to_id, event.amount) for event in of(ring, HoldMoved)] == [(3, 4, 484)]
     assert [(e.order_id, e.amount) for e in of(ring, HoldReleased)] == [(4, 484 - 360)]
-    assert (ring.held(4), ring.pit.touched[3].status) == (270, EXPIRED)
+    assert (ring.held(4), ring.touched(3).status) == (270, EXPIRED)
     assert not of(ring, ListUpdated)
     ring.shout("sell 3@90")
     assert [event.status for event in of(ring, ListUpdated)] == ["ALL_DONE"]
@@ -81,7 +81,7 @@ def test_canceling_a_leg_cancels_the_list() -> None:
     oco(ring, "sell 4@110 maker", "sell 4@market stop 90", held=4 * LOT)
     assert ring.shout("cancel #4") == ["#4 canceled with 4", "#3 canceled with 4"]
     assert sum(event.amount for event in of(ring, HoldReleased)) == 4 * LOT
-    assert (ring.pit.touched[3].status, ring.pit.touched[4].status) == (CANCELED, CANCELED)
+    assert (ring.touched(3).status, ring.touched(4).status) == (CANCELED, CANCELED)
     assert ring.pit.touched_lists[3].row(0).status == "ALL_DONE"
 
 
@@ -98,7 +98,7 @@ def test_a_list_is_taken_whole_or_not_at_all() -> None:
         "#3 refused: Order would trigger immediately.", "#4 refused: Order would trigger immediately.",
     ]  # fmt: skip
     assert [event.released for event in of(ring, OrderRejected)] == [4 * LOT, 0]
-    assert [ring.pit.touched[leg].status for leg in (3, 4)] == [REJECTED, REJECTED]
+    assert [ring.touched(leg).status for leg in (3, 4)] == [REJECTED, REJECTED]
     assert ring.pit.find(3) is None and not ring.pit.touched_lists
 
 

@@ -78,7 +78,7 @@ def test_an_order_that_its_hold_does_not_cover_is_refused_and_gets_it_back() -> 
     told = ring.send(ring.order("buy 5@110", held=549))
     assert told == ["#1 refused: Account has insufficient balance for requested action."]
     assert [(e.released, e.asset) for e in ring.events if isinstance(e, OrderRejected)] == [(549, 2)]
-    assert ring.pit.touched[1].held == 0
+    assert ring.touched(1).held == 0
 
 
 def test_a_market_order_frees_what_it_did_not_spend() -> None:

@@ -19,7 +19,8 @@ def test_an_unknown_symbol_is_refused_with_the_hold_given_back() -> None:
     (refusal,) = pit.apply(order, 10)
     assert isinstance(refusal, OrderRejected)
     assert (refusal.code, refusal.text, refusal.released) == (-1121, "Invalid symbol.", 1)
-    row = pit.touched[5].row(0)
+    (order,) = pit.touched
+    row = order.row(0)
     assert (row.status, row.code, row.held, row.open) == (REJECTED, -1121, 0, 0)
     (refusal,) = pit.apply(CancelOrder(command_id=1, symbol_id=9, account=7, order_id=5, target_valid_until_ms=0), 10)
     assert isinstance(refusal, OrderRejected) and refusal.code == -1121

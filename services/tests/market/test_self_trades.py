@@ -5,7 +5,7 @@ from tests.support.ring import Ring, play
 
 
 def status(ring: Ring, order_id: int) -> tuple[int, int]:
-    order = ring.pit.touched[order_id]
+    order = ring.touched(order_id)
     return order.status, order.prevented
 
 

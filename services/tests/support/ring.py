@@ -34,6 +34,7 @@ from outcry.market.events import (
 from outcry.market.floor import Market
 from outcry.market.holds import need_of
 from outcry.market.instrument import Instrument
+from outcry.market.order import Order
 from outcry.market.pit import Pit
 from outcry.market.terms import (
     BUY,
@@ -139,6 +140,10 @@ class Ring:
     def owner(self, order_id: int) -> int:
         order = self.pit.find(order_id)
         return order.account if order else 0
+
+    def touched(self, order_id: int) -> Order:
+        """An order that a command changed, as it is now."""
+        return [order for order in self.pit.touched if order.order_id == order_id][-1]
 
     def held(self, order_id: int) -> int:
         order = self.pit.find(order_id)

@@ -120,7 +120,7 @@ class TwinBooks:
 
     def _store(self) -> None:
         """Keeps what a ledger would: the rows of what was touched."""
-        for order in self.pit.touched.values():
+        for order in self.pit.touched:
             row = order.row(0)
             assert row.open or not row.held
             if row.open:

@@ -72,8 +72,8 @@ class Blotter:
         """Announces that the next command brings this order: it must leave a row and an intake mark."""
         self._awaited[order_id] = held
 
-    def write(self, events: list[AnyEvent], symbol_id: int, offset: int, time_ms: int) -> dict[int, Order]:
-        """Settles a command's events and returns the orders that it touched."""
+    def write(self, events: list[AnyEvent], symbol_id: int, offset: int, time_ms: int) -> list[Order]:
+        """Settles a command's events and returns the orders that it touched, some of them more than once."""
         self._symbols[symbol_id] = None
         for event in events:
             self.event_seq += 1
@@ -144,10 +144,11 @@ class Blotter:
     def candles(self) -> list[CandleRow]:
         return self._candles.take()
 
-    def _gather(self, offset: int) -> dict[int, Order]:
-        touched = dict(self._pit.touched)
+    def _gather(self, offset: int) -> list[Order]:
+        touched = self._pit.touched.copy()
         self._pit.touched.clear()
-        for order_id, order in touched.items():
+        for order in touched:
+            order_id = order.order_id
             if order_id in self._awaited and order_id not in self._touched:
                 order.applied_offset = offset
             self._touched[order_id] = order

@@ -1,6 +1,6 @@
 """What one partition's commands mean to others: answers, market data, private events, until they are taken."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from outcry.market.commands import AnyCommand
 from outcry.market.events import AnyEvent, InstrumentChanged
@@ -30,7 +30,7 @@ class News:
         self._shown = {symbol_id: self._counters(symbol_id) for symbol_id in pit.markets}
         self._clear()
 
-    def tell(self, command: AnyCommand | None, events: Sequence[AnyEvent], touched: Mapping[int, Order]) -> None:
+    def tell(self, command: AnyCommand | None, events: Sequence[AnyEvent], touched: Sequence[Order]) -> None:
         """Takes note of what a command caused; None is the work of no command."""
         if command is not None and command.command_id:
             self._outcomes.append(answered(command, self._place, events, touched=touched, rows=self._blotter))

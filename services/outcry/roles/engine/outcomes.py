@@ -1,6 +1,6 @@
 """What the engine answers: one outcome per command that wants one, and what followed accounts hear privately."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from outcry.market.commands import (
@@ -84,6 +84,11 @@ def belated(cancel: Overtaker, place: Place) -> Outcome:
     )
 
 
+def ids_of(touched: Sequence[Order]) -> Iterable[int]:
+    """Their ids, each once, in the order in which they were first touched."""
+    return dict.fromkeys(order.order_id for order in touched)
+
+
 def ended(
     among: Iterable[int], events: Sequence[AnyEvent], rows: Rows
 ) -> tuple[tuple[OrderRow, ...], tuple[ListRow, ...]]:
@@ -93,7 +98,7 @@ def ended(
 
 
 def answered(
-    command: AnyCommand, place: Place, events: Sequence[AnyEvent], *, touched: Mapping[int, Order], rows: Rows
+    command: AnyCommand, place: Place, events: Sequence[AnyEvent], *, touched: Sequence[Order], rows: Rows
 ) -> Outcome:
     """The answer to a command that the market took, whether it refused it or not."""
     new_ids = new_orders(command)
@@ -196,7 +201,7 @@ def _own(command: AnyCommand, new_ids: tuple[int, ...], events: Sequence[AnyEven
 
 
 def _canceled(
-    command: AnyCommand, new_ids: tuple[int, ...], touched: Mapping[int, Order], rows: Rows
+    command: AnyCommand, new_ids: tuple[int, ...], touched: Sequence[Order], rows: Rows
 ) -> tuple[OrderRow, ...]:
     """The orders that the command canceled, the one it names first."""
     if not isinstance(command, CancelOrder | CancelAll | ReplaceOrder):
@@ -204,7 +209,7 @@ def _canceled(
     named = 0 if isinstance(command, CancelAll) else command.order_id
     found = [
         row
-        for order_id in touched
+        for order_id in ids_of(touched)
         if order_id not in new_ids
         if (row := rows.row(order_id)) is not None and row.status == CANCELED and row.account_id == command.account
     ]

@@ -31,7 +31,7 @@ from outcry.market.pit import Pit
 from outcry.ports import MarketUpdate, Publication
 from outcry.roles.engine.blotter import HASH_SPACE, Blotter, order_hash
 from outcry.roles.engine.news import Follows, News, nobody
-from outcry.roles.engine.outcomes import ended, new_orders
+from outcry.roles.engine.outcomes import ended, ids_of, new_orders
 from outcry.roles.engine.window import LONGEST_BOUND_MS, Marks, Overtaker, Waiting, Window
 from outcry.rows import Advance, CancelMark, DeadLetter, PartBatch, PartitionRow, PartState, Record
 
@@ -258,7 +258,7 @@ class Session:
             return
         touched = self._write(None, command.symbol_id, events)
         cancel = Overtaker(command, coming)
-        cancel.note(*ended(touched, events, self._blotter))
+        cancel.note(*ended(ids_of(touched), events, self._blotter))
         self._waiting.add(cancel, self.log_time)
 
     def _any(self, command: AnyCommand) -> None:
@@ -319,7 +319,7 @@ class Session:
             self._window.add(order_id, self.log_time + LONGEST_BOUND_MS)
         self._news.refuse(command, *SKIPPED)
 
-    def _write(self, command: AnyCommand | None, symbol_id: int, events: list[AnyEvent]) -> Mapping[int, Order]:
+    def _write(self, command: AnyCommand | None, symbol_id: int, events: list[AnyEvent]) -> Sequence[Order]:
         touched = self._blotter.write(events, symbol_id, self.next_offset, self.log_time)
         self._news.tell(command, events, touched)
         return touched

@@ -17,6 +17,7 @@ from outcry.market.events import (
     OrderTriggered,
     Traded,
 )
+from outcry.market.order import Order
 from outcry.market.pit import Pit
 from outcry.roles.match.fields import Fields
 from outcry.roles.match.script import SYMBOL_ID, NotACommand, fresh_pit, hold_of, list_hold
@@ -157,9 +158,7 @@ def _action_of(pit: Pit, target: Target) -> AnyCommand:
         return CancelOrder(
             command_id=0, symbol_id=SYMBOL_ID, account=account, order_id=target.order_id, target_valid_until_ms=0
         )
-    new = msgspec.structs.replace(
-        order.placed, order_id=target.new_id, price=target.price, qty=target.qty, quote_qty=0, held=0
-    )
+    new = _as_placed(order, target)
     return ReplaceOrder(
         command_id=0,
         symbol_id=SYMBOL_ID,
@@ -168,6 +167,16 @@ def _action_of(pit: Pit, target: Target) -> AnyCommand:
         target_valid_until_ms=0,
         new=msgspec.structs.replace(new, held=hold_of(new)),
     )
+
+
+def _as_placed(order: Order, target: Target) -> PlaceOrder:
+    """The order's terms once more, but for what a replacement names."""
+    return PlaceOrder(
+        command_id=0, symbol_id=SYMBOL_ID, order_id=target.new_id, account=order.account,
+        client_order_id=order.client_order_id, side=order.side, type=order.kind, qty=target.qty, price=target.price,
+        tif=order.tif, stop_price=order.stop_price, trail_bps=order.trail_bps, iceberg_qty=order.peak, stp=order.stp,
+        maker_ppm=order.maker_ppm, taker_ppm=order.taker_ppm,
+    )  # fmt: skip
 
 
 def _show(pit: Pit, question: Show) -> Line:
