@@ -6,11 +6,14 @@ and come out as one JSON text.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 MAX_VARIABLES = 32_000  # SQLite's own limit is 32,766
+MAX_SPARE = 4  # rows of padding that are cheaper than another step, or a larger share of the whole
+SPARE_SHARE = 16
 SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
 
 Row = Sequence[Any]
@@ -19,9 +22,9 @@ Row = Sequence[Any]
 class Bulk:
     """One statement over any number of rows of a fixed width.
 
-    The text is ``before`` + a subquery of the rows + ``after``. The list is padded with NULL rows up to one
-    of a few sizes, so that a handful of compiled statements serves every batch; ``after`` has to
-    ignore a row whose first column is NULL.
+    The text is ``before`` + a subquery of the rows + ``after``. Lists of a few sizes are compiled, so that a
+    handful of statements serves every batch: one with a few rows less is padded with NULL rows, any other goes
+    in several steps. ``after`` has to ignore a row whose first column is NULL.
     """
 
     def __init__(self, before: str, width: int, after: str) -> None:
@@ -32,22 +35,29 @@ class Bulk:
 
     def run(self, db: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Runs for all rows; returns how many table rows changed."""
-        most = self._sizes[-1]
-        changed = 0
-        for start in range(0, len(rows), most):
-            changed += self._step(db, rows[start : start + most]).rowcount
-        return changed
+        return sum(cursor.rowcount for cursor in self._steps(db, rows))
 
     def ask(self, db: sqlite3.Connection, rows: Sequence[Row]) -> list[str]:
         """The one value that the query gives for each step."""
-        most = self._sizes[-1]
-        return [self._step(db, rows[n : n + most]).fetchone()[0] for n in range(0, len(rows), most)]
+        return [cursor.fetchone()[0] for cursor in self._steps(db, rows)]
 
-    def _step(self, db: sqlite3.Connection, rows: Sequence[Row]) -> sqlite3.Cursor:
-        place = next(i for i, size in enumerate(self._sizes) if size >= len(rows))
-        values = list(chain.from_iterable(rows))
-        values.extend([None] * ((self._sizes[place] - len(rows)) * self._width))
-        return db.execute(self._texts[place], values)
+    def _steps(self, db: sqlite3.Connection, rows: Sequence[Row]) -> Iterator[sqlite3.Cursor]:
+        start = 0
+        while start < len(rows):
+            place = self._place(len(rows) - start)
+            size = self._sizes[place]
+            values = list(chain.from_iterable(rows[start : start + size]))
+            start += size
+            if start > len(rows):
+                values.extend([None] * ((start - len(rows)) * self._width))
+            yield db.execute(self._texts[place], values)
+
+    def _place(self, left: int) -> int:
+        """Which size comes next: all that is left if that wastes little, else the largest that is filled."""
+        place = bisect_left(self._sizes, left)
+        if place < len(self._sizes) and self._sizes[place] - left <= max(MAX_SPARE, left // SPARE_SHARE):
+            return place
+        return place - 1
 
 
 def insert(table: str, columns: Sequence[str], conflict: str = "") -> Bulk:
