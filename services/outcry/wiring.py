@@ -19,7 +19,7 @@ from outcry.adapters.sqlite import InUse as InUse
 from outcry.adapters.sqlite import Store
 from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
 from outcry.ports import OutcomeUnknown, OutOfService
-from outcry.roles.admin.control import Control, NotRunning, ask_running
+from outcry.roles.admin.control import WHERE, Control, NotRunning, ask_running
 from outcry.roles.admin.demo import WithoutDemoKeys
 from outcry.roles.admin.founding import Founding, start_price, terms_of
 from outcry.roles.admin.masterkey import master_key
@@ -33,7 +33,7 @@ from outcry.roles.api.endpoint import Endpoint
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.gate import Gate
 from outcry.roles.api.insider import Insider
-from outcry.roles.api.server import Server, bound_socket, config_of
+from outcry.roles.api.server import Server, bound_socket, config_of, local_url
 from outcry.roles.api.vault import KeyRing, Vault
 from outcry.roles.api.venue import Venue
 from outcry.roles.api.wire import Asgi
@@ -41,7 +41,9 @@ from outcry.roles.crew import Crew
 from outcry.roles.engine import replay as engine_replay
 from outcry.roles.engine import verify as engine_verify
 from outcry.roles.engine.engine import Engine
+from outcry.roles.engine.follower import streams_at
 from outcry.roles.engine.keeper import Keeper
+from outcry.roles.engine.streams import Streams, no_streams
 from outcry.roles.simulate.role import AskRefused, Simulation
 from outcry.roles.stream import listenkeys
 from outcry.roles.stream.hub import Hub
@@ -79,8 +81,9 @@ T = TypeVar("T")
 class Exchange:
     """Every role in one process on one data directory: ``start``, let ``app`` be served, ``stop``."""
 
-    def __init__(self, settings: Settings, progress: Progress) -> None:
+    def __init__(self, settings: Settings, progress: Progress, url: str = "") -> None:
         self.settings = settings
+        self._url = url
         self._progress = progress
         self._folder = Path(settings.data_dir)
         self.clock = SystemClock()
@@ -164,7 +167,7 @@ class Exchange:
         self.crew.add("listing", self.listing.run)
         self.crew.add("streams", self.hub.supervise)
         self.crew.add("watch", self._watch)
-        self.control = Control(self._admin, self._folder)
+        self.control = Control(self._admin, self._folder, self._url)
         await self.control.start()
         if self.settings.simulation_enabled:
             self.simulation = await self._simulation()
@@ -237,7 +240,7 @@ def serve(settings: Settings, progress: Progress) -> int:
 
 async def _serve(settings: Settings, progress: Progress) -> int:
     listener = bound_socket(settings.host, settings.port)
-    exchange = Exchange(settings, progress)
+    exchange = Exchange(settings, progress, local_url(settings.host, listener.getsockname()[1]))
     progress(f"Outcry {__version__} starts on {Path(settings.data_dir).resolve()}")
     try:
         await exchange.start()
@@ -295,9 +298,28 @@ async def _administer_at_rest(settings: Settings, verb: str, params: Params) -> 
         await asyncio.to_thread(store.close)
 
 
-def verify(settings: Settings, progress: Progress) -> engine_verify.Report:
-    """Proves the invariants of a data directory, whose exchange may run meanwhile. Raises Refused, Damaged."""
-    return _reading(settings, lambda store: engine_verify.verify(store.ledger, store.journal, progress))
+def verify(settings: Settings, progress: Progress, *, streams: bool = True) -> engine_verify.Report:
+    """Proves the invariants of a data directory, whose exchange may run meanwhile. Raises Refused, Damaged.
+
+    Where it runs, its ``streams`` are followed too.
+    """
+
+    async def prove(store: Store) -> engine_verify.Report:
+        followed = await _streams(settings) if streams else no_streams("left out as asked")
+        return await engine_verify.verify(store.ledger, store.journal, progress, followed)
+
+    return _reading(settings, prove)
+
+
+async def _streams(settings: Settings) -> Streams:
+    """The streams of the exchange that runs on the data directory, if one does."""
+    try:
+        where = await ask_running(Path(settings.data_dir), WHERE, {})
+    except NotRunning:
+        return no_streams("the exchange is not running, so there is no stream to follow")
+    except Refused as refused:
+        return no_streams(str(refused))
+    return streams_at(where["url"]) if where["url"] else no_streams("the exchange serves no clients")
 
 
 def replay(settings: Settings, partition: int | None, progress: Progress) -> list[engine_replay.Replayed]:

@@ -1,6 +1,7 @@
 """The command line explains itself, and every error names its cause and the remedy."""
 
 import asyncio
+import json
 import sqlite3
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from outcry import __version__
 from outcry.cli import main
 from tests.support.inprocess import running
+from tests.support.venue import start_exchange
 
 
 def test_without_a_verb_it_shows_the_first_steps(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,3 +111,28 @@ def test_a_file_in_place_of_the_directory_is_told(tmp_path: Path, capsys: pytest
     (tmp_path / "data").touch()
     assert main(["up", "--data", str(tmp_path / "data"), "--port", "0"]) == 1
     assert "is no directory" in capsys.readouterr().err
+
+
+def test_verify_says_what_it_did_not_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def found() -> None:
+        async with running(tmp_path):
+            pass
+
+    asyncio.run(found())
+    assert main(["verify", "--data", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "  NOT checked  streams: the exchange is not running, so there is no stream to follow\n" in shown
+    assert shown.endswith("Every invariant that was checked holds.\n")
+    assert main(["verify", "--data", str(tmp_path), "--no-streams", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["ok"], report["problems"], report["unchecked"]) == (True, [], ["streams: left out as asked"])
+
+
+def test_verify_finds_the_streams_of_the_running_exchange(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exchange = start_exchange(tmp_path, simulation=False)
+    try:
+        assert main(["verify", "--data", str(tmp_path)]) == 0
+    finally:
+        exchange.kill()
+    shown = capsys.readouterr().out
+    assert "clients followed 8 symbols" in shown and shown.endswith("Every invariant holds.\n")

@@ -16,6 +16,7 @@ from outcry.roles.admin.verbs import Admin, Params, Result
 MAX_LINE_BYTES: Final = 65_536
 MAX_PATH: Final = 100  # a Unix socket's path may have about 104 bytes
 ANSWER_SECONDS: Final = 15.0
+WHERE: Final = "where"  # the verb that asks where the exchange listens
 
 
 class NotRunning(Exception):
@@ -32,10 +33,14 @@ def socket_path(data_dir: Path) -> Path:
 
 
 class Control:
-    """Serves the operator's verbs: one JSON line ``[verb, params]`` in, one JSON line out."""
+    """Serves the operator's verbs: one JSON line ``[verb, params]`` in, one JSON line out.
 
-    def __init__(self, admin: Admin, data_dir: Path) -> None:
+    ``url`` is where a client on this machine reaches the exchange; "" where it serves nobody.
+    """
+
+    def __init__(self, admin: Admin, data_dir: Path, url: str = "") -> None:
         self._admin = admin
+        self._url = url
         self._path = socket_path(data_dir)
         self._server: asyncio.Server | None = None
 
@@ -67,6 +72,8 @@ class Control:
     async def _answer(self, line: bytes) -> Result:
         try:
             verb, params = msgspec.json.decode(line, type=tuple[str, dict[str, Any]])
+            if verb == WHERE:
+                return {"result": {"url": self._url}}
             return {"result": await self._admin.run(verb, params)}
         except msgspec.DecodeError as trouble:
             return {"error": f"The request is no verb with parameters: {trouble}."}

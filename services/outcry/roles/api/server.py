@@ -88,3 +88,9 @@ def _no_socket(host: str, port: int, trouble: OSError | UnicodeError) -> str:
         return f"Port {port} on {host} is not for this user. Choose one above 1023 with --port or OUTCRY_PORT."
     why = trouble.strerror if isinstance(trouble, OSError) else "it is no name of a host"
     return f"{host} cannot be listened on: {why}. Name an address of this machine with --host or OUTCRY_HOST."
+
+
+def local_url(host: str, port: int) -> str:
+    """Where a client on this machine reaches a socket that is bound to ``host``."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"

@@ -3,30 +3,36 @@
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from outcry.codec import BadState
 from outcry.market.terms import WORLD_ACCOUNT
 from outcry.ports import Damaged, Journal, OutOfService
 from outcry.roles.engine.comparison import Comparison, EvidenceLedger
 from outcry.roles.engine.replay import NoStart, Progress, open_replay
+from outcry.roles.engine.streams import Followed, Streams, no_streams
 from outcry.roles.engine.told import Told
 from outcry.rows import Money
+
+NO_STREAMS: Final = no_streams("none were named")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Report:
-    """What was looked at and what is broken, one sentence each."""
+    """What was looked at, what is broken and what could not be looked at, one sentence each."""
 
     checked: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
     since_ms: int = 0  # log time from which on everything is kept
 
 
-async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress) -> Report:
+async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress, streams: Streams = NO_STREAMS) -> Report:
     """Checks a stopped or a running system; each partition up to where it stands when its turn comes.
 
+    ``streams`` are those of the running system, or say that there are none.
     Raises Damaged where the file itself cannot be read.
     """
     report = Report()
@@ -42,6 +48,12 @@ async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress) -
     await _check_told(ledger, report)
     progress("counting all money")
     _check_money(await ledger.money(), report)
+    progress("following the streams")
+    followed = Followed(ledger, journal, streams)
+    await followed.follow()
+    report.checked += followed.checked
+    report.unchecked += followed.unchecked
+    report.problems += followed.problems
     return report
 
 
@@ -66,7 +78,7 @@ async def supervise_partition(ledger: EvidenceLedger, journal: Journal, part: in
         f"partition {part}: a replay of records {start} to {end} gives the ledger's rows ({counts}) and hashes;"
         " each journaled order has one outcome or none yet; ids are dense, quantities kept, the book is not crossed"
     )
-    return Report([text], comparison.problems, replay.start.row.log_time)
+    return Report([text], comparison.problems, since_ms=replay.start.row.log_time)
 
 
 async def _check_told(ledger: EvidenceLedger, report: Report) -> None:
