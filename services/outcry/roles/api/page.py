@@ -20,12 +20,21 @@ TICKERS: Final = ("GET", "/api/v3/ticker/24hr")
 STYLE: Final = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; }
-th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; vertical-align: top; }
-.n { text-align: right; font-variant-numeric: tabular-nums; }
+h1, h2, h3 { line-height: 1.2; }
+h2 { margin-top: 2.5rem; }
+h3 { margin: 2rem 0 .5rem; overflow-wrap: anywhere; }
+.t { overflow-x: auto; margin: .5rem 0 1.5rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid #8884; vertical-align: top; }
+th { font-size: 14px; font-weight: 600; white-space: nowrap; }
+td:first-child { min-width: 6rem; overflow-wrap: anywhere; }
+.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code, pre { font: 14px/1.5 ui-monospace, monospace; }
+h3 code { font-size: 17px; font-weight: 600; }
 pre { overflow-x: auto; background: #8881; padding: .75rem; }
-footer { color: #888; font-size: 14px; }
+ul { padding-left: 1.25rem; }
+li { overflow-wrap: anywhere; }
+footer { opacity: .7; font-size: 14px; }
 """
 
 
@@ -61,7 +70,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Seque
         "<tr>" + "".join(m.format("td") + escape(t) + "</td>" for m, t in zip(marks, row, strict=True)) + "</tr>"
         for row in rows
     ]
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
+    return f'<div class="t"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
 
 
 def _markets(venue: Venue, tickers: Mapping[str, Mapping[str, Any]]) -> str:
@@ -74,22 +83,22 @@ def _markets(venue: Venue, tickers: Mapping[str, Mapping[str, Any]]) -> str:
                 symbol,
                 _trimmed(price_text(instrument, last)) if last else "no trade yet",
                 f"{ticker['priceChangePercent']} %" if "priceChangePercent" in ticker else "",
-                _trimmed(str(ticker.get("volume", ""))),
-                str(ticker.get("count", "")),
+                _grouped(_trimmed(str(ticker.get("volume", "")))),
+                _grouped(str(ticker.get("count", ""))),
                 "trading" if status_of(instrument, venue) == TRADING_STATUS else "halted",
                 str(instrument.partition),
             ]
         )
     if not rows:
         return "<p>No symbol is listed yet.</p>"
-    heads = ("symbol", "last price", "24 h change", "24 h volume", "24 h trades", "state", "partition")
-    return table(heads, rows, numbers=(1, 2, 3, 4, 6))
+    heads = ("symbol", "last price", "24 h change", "24 h volume (base)", "24 h trades", "state", "partition")
+    return table(heads, rows, numbers=(1, 2, 3, 4))
 
 
 def _partitions(components: Mapping[str, Mapping[str, Any]]) -> str:
     parts = components.get("partitions", {}).get("partitions", [])
     rows = [[str(p["partition"]), str(p["status"]), str(p["next_offset"]), str(p["epoch"])] for p in parts]
-    return table(("partition", "state", "next offset", "epoch"), rows, numbers=(0, 2, 3))
+    return table(("partition", "state", "next offset", "epoch"), rows, numbers=(2, 3))
 
 
 def _health(components: Mapping[str, Mapping[str, Any]]) -> str:
@@ -113,3 +122,9 @@ async def _tickers(venue: Venue, endpoints: Sequence[Endpoint]) -> dict[str, Map
 def _trimmed(number: str) -> str:
     whole, dot, fraction = number.partition(".")
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}" if dot else number
+
+
+def _grouped(number: str) -> str:
+    """Thousands apart, as people read them."""
+    whole, dot, fraction = number.partition(".")
+    return f"{int(whole):,}{dot}{fraction}" if whole else number

@@ -53,16 +53,37 @@ ERRORS: Final = (
 def reference_page(endpoints: Sequence[Endpoint]) -> str:
     """The whole page."""
     served = [e for e in endpoints if e.path]
-    sections = []
-    for tag in dict.fromkeys(e.tag for e in served):
-        sections.append(f"<h2>{escape(tag.capitalize())}</h2>")
-        sections += [_section(e) for e in served if e.tag == tag]
-    about = "".join(f"<p>{escape(part)}</p>" for part in ABOUT.split("\n\n"))
+    tags = list(dict.fromkeys(e.tag for e in served))
+    contents, sections = [], []
+    for tag in tags:
+        own = [e for e in served if e.tag == tag]
+        contents.append(f"<h3>{escape(tag.capitalize())}</h3><ul>{''.join(map(_link, own))}</ul>")
+        sections.append(f"<h2>{escape(tag.capitalize())}</h2>{''.join(map(_section, own))}")
+    about = "".join(f"<p>{_marked(part)}</p>" for part in ABOUT.split("\n\n"))
     errors = "".join(f'<li id="error{code}"><code>{code}</code> {escape(text)}</li>' for code, text in ERRORS)
-    links = '<p><a href="/">Status</a> · <a href="/openapi.json">OpenAPI</a></p>'
+    links = '<p><a href="/">Status</a> · <a href="/openapi.json">OpenAPI</a> · <a href="#errors">Errors</a></p>'
     return html_page(
-        "Outcry reference", f"<h1>Reference</h1>{about}{links}{''.join(sections)}<h2>Errors</h2><ul>{errors}</ul>"
+        "Outcry reference",
+        f"<h1>Reference</h1>{about}{links}{''.join(contents)}{''.join(sections)}"
+        f'<h2 id="errors">Errors</h2><ul>{errors}</ul>',
     )
+
+
+def _name(endpoint: Endpoint) -> str:
+    return f"{escape(endpoint.method)} {escape(endpoint.path)}"
+
+
+def _anchor(endpoint: Endpoint) -> str:
+    return escape(f"{endpoint.method} {endpoint.path}".replace(" ", "-"))
+
+
+def _link(endpoint: Endpoint) -> str:
+    return f'<li><a href="#{_anchor(endpoint)}"><code>{_name(endpoint)}</code></a> {_marked(endpoint.summary)}</li>'
+
+
+def _marked(text: str) -> str:
+    """Escaped, with what stands between backticks as code."""
+    return "".join(f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(text.split("`")))
 
 
 def _section(endpoint: Endpoint) -> str:
@@ -72,14 +93,14 @@ def _section(endpoint: Endpoint) -> str:
         notes.append(f"needs a key with scope {endpoint.security}" if endpoint.security != "key" else "needs a key")
     if endpoint.ws:
         notes.append(f"WebSocket API: {endpoint.ws}")
-    params = table(("parameter", "kind", "", "values"), [_row(p) for p in endpoint.params]) if endpoint.params else ""
+    params = table(("parameter", "kind", "values"), [_row(p) for p in endpoint.params]) if endpoint.params else ""
     example = ""
     if endpoint.example is not None:
         shown = msgspec.json.format(msgspec.json.encode(endpoint.example)).decode()
         example = f"<pre>{escape(shown)}</pre>"
     return (
-        f"<h3><code>{escape(endpoint.method)} {escape(endpoint.path)}</code></h3>"
-        f"<p>{escape(endpoint.summary)} ({escape('; '.join(notes))})</p>{params}{example}"
+        f'<h3 id="{_anchor(endpoint)}"><code>{_name(endpoint)}</code></h3>'
+        f"<p>{_marked(endpoint.summary)} ({escape('; '.join(notes))})</p>{params}{example}"
     )
 
 
@@ -89,4 +110,4 @@ def _row(param: Param) -> list[str]:
         words += f" (default {param.default})"
     if param.high is not None:
         words += f" (at most {param.high})"
-    return [param.name, param.kind, "mandatory" if param.required else "", words.strip()]
+    return [param.name, f"{param.kind}, mandatory" if param.required else param.kind, words.strip()]

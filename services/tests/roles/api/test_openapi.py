@@ -1,6 +1,7 @@
 """The OpenAPI document and the reference say what the endpoint table says."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -56,6 +57,14 @@ def test_the_reference_lists_every_endpoint_and_escapes_what_it_shows() -> None:
     page = reference_page((*TABLE, odd))
     assert "POST /v1/orders:batch" in page
     assert "/api/v3/&lt;odd&gt;" in page and "<odd>" not in page and "a&amp;b" in page
+
+
+def test_the_contents_of_the_reference_lead_to_every_endpoint() -> None:
+    page = reference_page(TABLE)
+    targets = set(re.findall(r'<h3 id="([^"]+)">', page))
+    assert targets == set(re.findall(r'<a href="#([^"]+)"><code>', page))
+    assert len(targets) == len({(each.method, each.path) for each in TABLE if each.path})
+    assert "`" not in page
 
 
 @pytest.mark.parametrize("code", [-1121, -2010, -1021])
