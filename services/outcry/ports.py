@@ -6,18 +6,17 @@ from typing import Protocol
 
 import msgspec
 
+from outcry.claims import HoldRequest, HoldResult, KeyClaim
 from outcry.market.events import AnyEvent, Traded
 from outcry.rows import (
     AccountRow,
+    AmendmentRow,
     AssetRow,
     AuditRow,
     Balance,
     CandleRow,
     Checkpoint,
-    HoldRequest,
-    HoldResult,
     IntakeRow,
-    KeyClaim,
     KeyRow,
     ListRow,
     OrderRow,
@@ -200,6 +199,11 @@ class QueryLedger(Protocol):
         from_id: int | None = None,
         limit: int = 500,
     ) -> list[PreventedRow]: ...
+    async def amendments(
+        self, account_id: int, symbol_id: int, order_id: int, *, from_id: int | None = None, limit: int = 500
+    ) -> list[AmendmentRow]:
+        """An order's amends in order of execution id: from an id on; the newest when none is given."""
+
     async def last_prevented(self, order_ids: Sequence[int]) -> dict[int, int]:
         """The newest match of each order that self-trade prevention stopped; orders without one are left out."""
 
@@ -288,7 +292,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cancel_code: int = 0
     cancel_text: str = ""
     lists: tuple[ListRow, ...] = ()
-    amended_from: str = ""
+    amendment: AmendmentRow | None = None
     prevented: dict[int, int] = {}  # the last match of an order that self-trade prevention stopped, by order id
 
 

@@ -101,6 +101,22 @@ class PreventedRow(NamedTuple):
     time_ms: int
 
 
+class AmendmentRow(NamedTuple):
+    """One amend of one order (GET /api/v3/order/amendments); an order's execution ids grow."""
+
+    part: int
+    execution_id: int  # number of the event in its partition
+    log_offset: int
+    symbol_id: int
+    account_id: int
+    order_id: int
+    old_client_order_id: str
+    new_client_order_id: str
+    old_qty: int  # lots in all, before
+    new_qty: int  # and after
+    time_ms: int
+
+
 class ListRow(NamedTuple):
     """One order list (OCO)."""
 
@@ -242,6 +258,7 @@ class PartBatch(NamedTuple):
     intake_closed: list[int]  # order ids with an earlier mark that left the book: open = 0
     cancel_marks: list[CancelMark]
     dead_letters: list[DeadLetter]
+    amendments: list[AmendmentRow]
 
 
 class PartState(NamedTuple):
@@ -257,30 +274,6 @@ class PartState(NamedTuple):
     skips: list[tuple[int, int, str]]  # approved engine_skip: (offset, index, reason)
 
 
-class HoldRequest(NamedTuple):
-    """Asks for a hold. Requests of one ``group`` stand together and get theirs together or not at all (OCO)."""
-
-    part: int
-    account_id: int
-    symbol_id: int
-    asset_id: int
-    amount: int  # minor units; 0 is a row without money
-    client_order_id: str
-    window_ms: int
-    body: bytes
-    group: int
-    in_list: bool = False
-
-
-class KeyClaim(NamedTuple):
-    """An Idempotency-Key claimed together with the hold of ``group``."""
-
-    group: int
-    account_id: int
-    key: str
-    payload_sha256: bytes
-
-
 KEY_KEPT_MS = 24 * 60 * 60 * 1000  # how long an Idempotency-Key is remembered after its last write
 
 
@@ -292,25 +285,6 @@ class KeptKey(NamedTuple):
     order_ids: list[int]
     response: bytes | None  # JSON of HTTP status and body; None: not told yet
     expires_ms: int
-
-
-HELD = "held"
-SHORT = "short"  # the account's sum does not fit; wait for the next fold, then try once
-DUPLICATE = "duplicate"  # the client order id is taken by an open order
-KEY_MISMATCH = "key_mismatch"  # 422
-KEY_IN_PROGRESS = "key_in_progress"  # 409
-KEY_REPLAY = "key_replay"  # ``response`` holds the stored answer
-
-
-class HoldResult(NamedTuple):
-    """One answer per request, in the order of the requests."""
-
-    status: str
-    order_id: int = 0
-    intake_ms: int = 0
-    valid_until_ms: int = 0
-    list_id: int = -1
-    response: bytes = b""
 
 
 class Balance(NamedTuple):

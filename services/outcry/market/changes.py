@@ -169,7 +169,7 @@ def amend(market: Market, command: AmendOrder) -> None:
 
 
 def _reduce(market: Market, order: Order, lots: int, new_client_id: str) -> None:
-    old_client_id = order.client_order_id
+    old_client_id, old_qty = order.client_order_id, order.qty
     order.qty -= lots
     if new_client_id:
         order.client_order_id = new_client_id
@@ -178,8 +178,8 @@ def _reduce(market: Market, order: Order, lots: int, new_client_id: str) -> None
     shrink(market, order, lots)
     market.events.append(
         OrderAmended(
-            symbol_id=market.symbol_id, order_id=order.order_id, account=order.account, qty=order.qty,
-            left=order.left, old_client_id=old_client_id,
+            symbol_id=market.symbol_id, order_id=order.order_id, account=order.account, old_qty=old_qty,
+            qty=order.qty, left=order.left, old_client_id=old_client_id,
         )
     )  # fmt: skip
 

@@ -83,10 +83,11 @@ class OrderExpired(Event, frozen=True, kw_only=True, tag=True, gc=False):
 
 
 class OrderAmended(Event, frozen=True, kw_only=True, tag=True, gc=False):
-    """The order's total is now ``qty`` lots, ``left`` of them open, its priority as before."""
+    """The order's total is now ``qty`` lots, ``left`` of them open, its priority as before; it was ``old_qty``."""
 
     order_id: int
     account: int
+    old_qty: int
     qty: int
     left: int
     old_client_id: str = ""

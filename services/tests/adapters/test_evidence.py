@@ -2,7 +2,8 @@
 
 import json
 
-from outcry.rows import KEY_KEPT_MS, DeadLetter, KeptKey, KeyClaim
+from outcry.claims import KeyClaim
+from outcry.rows import KEY_KEPT_MS, DeadLetter, KeptKey
 from tests.support.storage import ALICE, BOB, START_MS, Storage, filled, mark, order_row, request
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from outcry.rows import DUPLICATE, HELD, KEY_IN_PROGRESS, KEY_MISMATCH, KEY_REPLAY, SHORT, KeyClaim
+from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, KEY_MISMATCH, KEY_REPLAY, SHORT, KeyClaim
 from tests.support.storage import ALICE, BOB, BTC, MONEY, START_MS, USD, WINDOW_MS, Storage, mark, order_row, request
 
 DAY_MS = 24 * 60 * 60 * 1000

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from outcry.market.terms import CANCELED, EXPIRED
 from outcry.ports import Damaged
-from outcry.rows import CancelMark, Checkpoint, ListRow, PreventedRow, SymbolRow
+from outcry.rows import AmendmentRow, CancelMark, Checkpoint, ListRow, PreventedRow, SymbolRow
 from tests.support.storage import (
     ALICE,
     BOB,
@@ -151,6 +151,7 @@ async def old_and_new(storage: Storage) -> list[int]:
                 trades=[trade_row(n + 1, log_offset=n, time_ms=now)],
                 postings=[posting(ALICE, 1, -1, offset=n), posting(ALICE, 0, 0, offset=n, idx=1)],
                 prevented=[PreventedRow(1, n + 1, 0, n, ALICE, 1, 2, 20, 1, 1, 1, now)],
+                amendments=[AmendmentRow(0, n, n, 1, ALICE, row.order_id, "a", "b", 9, 8, now)],
                 lists=[ListRow(n, 0, 1, ALICE, f"l{n}", row.order_id, row.order_id, "ALL_DONE", now)],
             )
         )  # fmt: skip
@@ -170,7 +171,9 @@ async def kept(storage: Storage, ids: list[int]) -> tuple[list[int], list[int], 
 
 async def test_retention_deletes_what_is_old_folded_and_before_the_checkpoint(storage: Storage) -> None:
     ids = await old_and_new(storage)
-    assert await storage.ledger.retain(0, START_MS + 500_000, 3) == 3 + 6 + 3 + 2
+    assert await storage.ledger.retain(0, START_MS + 500_000, 3) == 3 + 6 + 3 + 3 + 2
+    amended = [await storage.ledger.amendments(ALICE, 1, order_id) for order_id in ids]
+    assert [len(rows) for rows in amended] == [0, 0, 0, 1, 1]
     assert await kept(storage, ids) == ([2, 3, 4], [4, 5], [2, 3, 4])
     assert await storage.ledger.retain(0, START_MS + 500_000, 3) == 0
     assert await storage.money(ALICE) == (MONEY - 500 + 5, 500 - 5)

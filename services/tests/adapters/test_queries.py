@@ -5,7 +5,7 @@ import pytest
 from outcry.codec import encode_command
 from outcry.market.commands import PlaceList, PlaceOrder, ReplaceOrder
 from outcry.market.terms import PENDING_NEW, SELL
-from outcry.rows import CandleRow, ListRow, PreventedRow, TradeRow
+from outcry.rows import AmendmentRow, CandleRow, ListRow, PreventedRow, TradeRow
 from tests.support.storage import (
     ALICE,
     BOB,
@@ -259,6 +259,21 @@ async def test_the_last_prevented_match_of_an_order_is_found_on_either_side(stor
     await storage.commit(storage.batch(prevented=rows))
     assert await storage.ledger.last_prevented([10, 11, 12, 13, 99]) == {10: 3, 11: 4, 12: 2, 13: 3}
     assert await storage.ledger.last_prevented([]) == {}
+
+
+async def test_amends_of_an_order_are_the_newest_or_those_from_an_id_on(storage: Storage) -> None:
+    await storage.own(0)
+    rows = [
+        AmendmentRow(0, n, 0, 1, ALICE, 7 + n % 2, f"a{n}", f"a{n + 2}", 20 - n, 18 - n, START_MS + n)
+        for n in range(1, 8)
+    ]
+    await storage.commit(storage.batch(amendments=rows))
+    ask = storage.ledger.amendments
+    assert await ask(ALICE, 1, 8) == rows[::2]
+    assert await ask(ALICE, 1, 8, limit=2) == [rows[4], rows[6]]
+    assert await ask(ALICE, 1, 8, from_id=3, limit=2) == [rows[2], rows[4]]
+    assert await ask(ALICE, 1, 8, from_id=0, limit=1) == [rows[0]]
+    assert await ask(BOB, 1, 8) == await ask(ALICE, 2, 8) == await ask(ALICE, 1, 99) == []
 
 
 async def test_order_lists_and_their_orders(storage: Storage) -> None:

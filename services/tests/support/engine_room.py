@@ -10,6 +10,7 @@ import msgspec
 from outcry.adapters.clock import SystemClock
 from outcry.adapters.memory import MemoryFeed
 from outcry.adapters.sqlite import Store
+from outcry.claims import HELD, HoldRequest, HoldResult
 from outcry.codec import encode_command, encode_frame
 from outcry.market.commands import AnyCommand, PlaceList, PlaceOrder, SetInstrument
 from outcry.market.instrument import Instrument
@@ -18,7 +19,7 @@ from outcry.ports import Execution, MarketUpdate, Outcome
 from outcry.roles.engine.engine import Engine
 from outcry.roles.engine.keeper import Keeper
 from outcry.roles.engine.verify import Report, verify
-from outcry.rows import HELD, AccountRow, Balance, HoldRequest, HoldResult, OrderRow
+from outcry.rows import AccountRow, Balance, OrderRow
 from outcry.settings import Settings
 
 UNIT = 100_000_000

@@ -3,6 +3,7 @@
 from outcry.codec import BadFrame, decode_frame
 from outcry.market.commands import PlaceList, PlaceOrder, ReplaceOrder
 from outcry.rows import (
+    AmendmentRow,
     CandleRow,
     ListRow,
     OrderRow,
@@ -26,6 +27,7 @@ class PaperLedger:
         self.trades: dict[tuple[int, int], TradeRow] = {}
         self.postings: dict[tuple[int, int], PostingRow] = {}
         self.prevented: dict[tuple[int, int], PreventedRow] = {}
+        self.amendments: dict[int, AmendmentRow] = {}
         self.lists: dict[int, ListRow] = {}
         self.symbols: dict[int, SymbolRow] = {}
         self.candles: dict[tuple[int, int, int], CandleRow] = {}
@@ -52,6 +54,7 @@ class PaperLedger:
             (self.trades, lambda row: (row.symbol_id, row.trade_id), batch.trades),
             (self.postings, lambda row: (row.log_offset, row.idx), batch.postings),
             (self.prevented, lambda row: (row.symbol_id, row.prevented_id), batch.prevented),
+            (self.amendments, lambda row: row.execution_id, batch.amendments),
         ):
             for row in rows:
                 assert key(row) not in table
@@ -82,8 +85,8 @@ class PaperLedger:
     def contents(self) -> tuple[object, ...]:
         """Everything, to be compared with another ledger's."""
         return (
-            self.row, self.orders, self.trades, self.postings, self.prevented, self.lists, self.symbols, self.candles,
-            self.marked, self.cancel_marks, self.dead,
+            self.row, self.orders, self.trades, self.postings, self.prevented, self.amendments, self.lists,
+            self.symbols, self.candles, self.marked, self.cancel_marks, self.dead,
         )  # fmt: skip
 
     def _mark(self, batch: PartBatch) -> None:

@@ -14,7 +14,7 @@ from outcry.market.terms import BUY
 from outcry.ports import MarketUpdate, Publication
 from outcry.roles.api import account, marketdata, native, sapi
 from outcry.roles.api.app import build_app
-from outcry.rows import Advance, CandleRow, ListRow, OrderRow, PartBatch, PreventedRow, TradeRow
+from outcry.rows import Advance, AmendmentRow, CandleRow, ListRow, OrderRow, PartBatch, PreventedRow, TradeRow
 from tests.support.gated import ACCOUNT, Gated, gated
 
 ENDPOINTS = (*marketdata.ENDPOINTS, *account.ENDPOINTS, *sapi.ENDPOINTS, *native.ENDPOINTS)
@@ -81,7 +81,7 @@ class Reads:
         return TradeRow(**{**fields, **more})
 
     async def commit(self, **rows: Any) -> None:
-        """One engine batch of orders, trades, lists, prevented matches and candles."""
+        """One engine batch of orders, trades, lists, prevented matches, candles and amendments."""
         advance = Advance(0, self.epoch, self.offset, self.offset + 1, self.now_ms, 1, 0, 0, b"", b"")
         self.offset += 1
         orders: list[OrderRow] = rows.get("orders", [])
@@ -89,7 +89,8 @@ class Reads:
         prevented: list[PreventedRow] = rows.get("prevented", [])
         lists: list[ListRow] = rows.get("lists", [])
         candles: list[CandleRow] = rows.get("candles", [])
-        batch = PartBatch(advance, orders, [], trades, [], prevented, lists, [], candles, [], [], [], [])
+        amendments: list[AmendmentRow] = rows.get("amendments", [])
+        batch = PartBatch(advance, orders, [], trades, [], prevented, lists, [], candles, [], [], [], [], amendments)
         assert await self.front.store.ledger.commit([batch]) == {0}
 
     async def show(self, *levels: tuple[int, int, int], symbol_id: int = 1, update_id: int = 5) -> None:

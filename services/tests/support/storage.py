@@ -8,22 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from outcry.adapters.sqlite import Store
+from outcry.claims import HoldRequest, HoldResult
 from outcry.codec import encode_command
 from outcry.market.commands import PlaceOrder
 from outcry.market.terms import BUY, FILLED, LIMIT, NEW
 from outcry.ports import Lease, Ledger
 from outcry.roles.engine.keeper import SizedJournal
-from outcry.rows import (
-    Advance,
-    HoldRequest,
-    HoldResult,
-    IntakeMark,
-    OrderRow,
-    PartBatch,
-    PartitionRow,
-    PostingRow,
-    TradeRow,
-)
+from outcry.rows import Advance, IntakeMark, OrderRow, PartBatch, PartitionRow, PostingRow, TradeRow
 
 USD, BTC = 1, 2
 ALICE, BOB = 1001, 1002

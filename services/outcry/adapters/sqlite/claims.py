@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable, Sequence
 
 from outcry.adapters.sqlite.writer import Work
-from outcry.rows import KEY_IN_PROGRESS, KEY_KEPT_MS, KEY_MISMATCH, KEY_REPLAY, HoldResult, KeyClaim
+from outcry.claims import KEY_IN_PROGRESS, KEY_MISMATCH, KEY_REPLAY, HoldResult, KeyClaim
+from outcry.rows import KEY_KEPT_MS
 
 Key = tuple[int, str]  # (account id, key)
 

@@ -8,9 +8,17 @@ import msgspec
 
 from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
-from outcry.adapters.sqlite.rowtext import INTAKE_TEXT, PREVENTED, read_ids, read_intake, read_prevented
+from outcry.adapters.sqlite.rowtext import (
+    AMENDMENT,
+    INTAKE_TEXT,
+    PREVENTED,
+    read_amendments,
+    read_ids,
+    read_intake,
+    read_prevented,
+)
 from outcry.adapters.sqlite.statements import statement
-from outcry.rows import DeadLetter, IntakeRow, KeptKey, Money, PostingRow, PreventedRow
+from outcry.rows import AmendmentRow, DeadLetter, IntakeRow, KeptKey, Money, PostingRow, PreventedRow
 
 MAX_STRAYS = 100  # reported at once
 
@@ -24,6 +32,9 @@ POSTINGS = (
 )
 PREVENTIONS = as_json(
     PREVENTED, "FROM prevented WHERE symbol_id = ? AND prevented_id BETWEEN ? AND ? ORDER BY prevented_id"
+)
+AMENDMENTS = as_json(
+    AMENDMENT, "FROM amendments WHERE part = ? AND log_offset >= ? AND log_offset < ? ORDER BY log_offset, execution_id"
 )
 DEAD_LETTERS = (
     f"SELECT {','.join(DeadLetter._fields)} FROM dead_letter"
@@ -55,6 +66,11 @@ class EvidenceBook(OnFile):
         return await self._reader.ask(
             lambda db: [PostingRow(*row) for row in db.execute(POSTINGS, (part, from_offset, to_offset)).fetchall()]
         )
+
+    async def amended(self, part: int, from_offset: int, to_offset: int) -> list[AmendmentRow]:
+        """Amendments of a stretch of a partition's log, in order."""
+        values = (part, from_offset, to_offset)
+        return await self._reader.ask(lambda db: read_amendments(db.execute(AMENDMENTS, values).fetchone()[0]))
 
     async def preventions(self, symbol_id: int, first_id: int, last_id: int) -> list[PreventedRow]:
         """Matches that self-trade prevention stopped, by id, both ends included."""

@@ -45,15 +45,15 @@ class HousekeepingBook(OnFile):
         return await self._writer.do(lambda work: _sweep(work, part))
 
     async def retain(self, part: int, trades_before_ms: int, keep_offset: int) -> int:
-        """Closed orders and self-trade preventions of that age go too; the newest order always stays, and of every
-        order that stays its last prevention.
+        """Closed orders, amendments and self-trade preventions of that age go too. The newest order always stays,
+        and of every order that stays its last prevention.
 
         A replay starts at ``keep_offset`` from now on: checkpoints before it go first.
         """
         age = (trades_before_ms, keep_offset)
         await self._writer.do(partial(_retain_checkpoints, part=part, before_offset=keep_offset))
         deleted = 0
-        for job in (_retain_trades, _retain_postings, _retain_prevented):
+        for job in (_retain_trades, _retain_postings, _retain_prevented, _retain_amendments):
             while count := await self._writer.do(partial(job, part=part, age=age)):
                 deleted += count
         order_id: int | None = 0
@@ -164,6 +164,14 @@ def _retain_postings(work: Work, part: int, age: Age) -> int:
 def _retain_prevented(work: Work, part: int, age: Age) -> int:
     values = {"part": part, "offset": _oldest_kept(work, part, age), "limit": RETAIN_ROWS}
     return work.db.execute(DROP_PREVENTED, values).rowcount
+
+
+def _retain_amendments(work: Work, part: int, age: Age) -> int:
+    return work.db.execute(
+        "DELETE FROM amendments WHERE part = ? AND (log_offset, execution_id) IN (SELECT log_offset, execution_id"
+        " FROM amendments WHERE part = ? AND log_offset < ? ORDER BY log_offset, execution_id LIMIT ?)",
+        (part, part, _oldest_kept(work, part, age), RETAIN_ROWS),
+    ).rowcount
 
 
 def _retain_orders(work: Work, part: int, age: Age, from_id: int) -> tuple[int, int | None]:

@@ -11,7 +11,8 @@ from outcry.adapters.sqlite.claims import Claims
 from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.rowtext import INTAKE, INTAKE_TEXT, read_ids, read_intake
 from outcry.adapters.sqlite.writer import Work
-from outcry.rows import DUPLICATE, HELD, KEY_KEPT_MS, SHORT, HoldRequest, HoldResult, IntakeRow, KeyClaim
+from outcry.claims import DUPLICATE, HELD, SHORT, HoldRequest, HoldResult, KeyClaim
+from outcry.rows import KEY_KEPT_MS, IntakeRow
 
 MAX_TARGETS = 10_000  # open orders of one account in one answer
 

@@ -8,12 +8,14 @@ from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.pending import pending_order
 from outcry.adapters.sqlite.rowtext import (
+    AMENDMENT,
     INTAKE_TEXT,
     LIST,
     ORDER,
     PARTITION,
     PREVENTED,
     SYMBOL,
+    read_amendments,
     read_intake,
     read_lists,
     read_orders,
@@ -21,7 +23,7 @@ from outcry.adapters.sqlite.rowtext import (
 )
 from outcry.adapters.sqlite.seek import placed_between
 from outcry.adapters.sqlite.statements import statement
-from outcry.rows import AssetRow, Balance, ListRow, OrderRow, PartitionRow, PreventedRow, SymbolRow
+from outcry.rows import AmendmentRow, AssetRow, Balance, ListRow, OrderRow, PartitionRow, PreventedRow, SymbolRow
 
 FOREVER = 1 << 62
 MAX_OPEN = 100_000  # open orders in one answer
@@ -107,6 +109,19 @@ class QueryBook(OnFile):
         )
         values = {"account": account_id, "symbol": symbol_id, "first": from_id or 0, "limit": limit, "order": order_id}
         return await self._reader.ask(lambda db: read_prevented(db.execute(query, values).fetchone()[0]))
+
+    async def amendments(
+        self, account_id: int, symbol_id: int, order_id: int, *, from_id: int | None = None, limit: int = 500
+    ) -> list[AmendmentRow]:
+        newest = from_id is None
+        query = as_json(
+            AMENDMENT,
+            "FROM amendments INDEXED BY amendments_of_order WHERE order_id = ? AND execution_id >= ? AND account_id = ?"
+            f" AND symbol_id = ? ORDER BY execution_id {'DESC' if newest else 'ASC'} LIMIT ?",
+        )
+        values = (order_id, from_id or 0, account_id, symbol_id, limit)
+        rows = await self._reader.ask(lambda db: read_amendments(db.execute(query, values).fetchone()[0]))
+        return rows[::-1] if newest else rows
 
     async def last_prevented(self, order_ids: Sequence[int]) -> dict[int, int]:
         ids = json.dumps(list(order_ids))

@@ -11,6 +11,7 @@ from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.lease import LEASE_MS
 from outcry.adapters.sqlite.memory import Fence
 from outcry.adapters.sqlite.rowtext import (
+    AMENDMENT,
     CANDLE,
     LIST,
     ORDER,
@@ -89,6 +90,7 @@ CHANGE_ORDERS = update("orders", "order_id", CHANGING)
 PUT_TRADES = insert("trades", TRADE)
 PUT_POSTINGS = insert("postings", PostingRow._fields)
 PUT_PREVENTED = insert("prevented", PREVENTED)
+PUT_AMENDMENTS = insert("amendments", AMENDMENT)
 PUT_LISTS = upsert("lists", LIST, ("list_id",))
 PUT_SYMBOLS = upsert("symbol_state", SYMBOL, ("symbol_id",))
 PUT_CANDLES = upsert("candles", CANDLE, ("symbol_id", "interval_ms", "open_ms"))
@@ -207,6 +209,7 @@ def _put_rows(db: sqlite3.Connection, parts: Sequence[PartBatch]) -> None:
         (PUT_TRADES, [row for batch in parts for row in batch.trades]),
         (PUT_POSTINGS, [row for batch in parts for row in batch.postings]),
         (PUT_PREVENTED, [row for batch in parts for row in batch.prevented]),
+        (PUT_AMENDMENTS, [row for batch in parts for row in batch.amendments]),
         (PUT_LISTS, [row for batch in parts for row in batch.lists]),
         (PUT_SYMBOLS, [row for batch in parts for row in batch.symbols]),
         (PUT_CANDLES, [row for batch in parts for row in batch.candles]),

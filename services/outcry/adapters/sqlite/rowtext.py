@@ -4,13 +4,24 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from outcry.rows import CandleRow, IntakeRow, ListRow, OrderRow, PartitionRow, PreventedRow, SymbolRow, TradeRow
+from outcry.rows import (
+    AmendmentRow,
+    CandleRow,
+    IntakeRow,
+    ListRow,
+    OrderRow,
+    PartitionRow,
+    PreventedRow,
+    SymbolRow,
+    TradeRow,
+)
 
 ORDER = OrderRow._fields
 TRADE = TradeRow._fields
 CANDLE = CandleRow._fields
 LIST = ListRow._fields
 PREVENTED = PreventedRow._fields
+AMENDMENT = AmendmentRow._fields
 PARTITION = PartitionRow._fields
 SYMBOL = SymbolRow._fields
 INTAKE = IntakeRow._fields
@@ -24,6 +35,7 @@ read_trades = msgspec.json.Decoder(list[TradeRow]).decode
 read_candles = msgspec.json.Decoder(list[CandleRow]).decode
 read_lists = msgspec.json.Decoder(list[ListRow]).decode
 read_prevented = msgspec.json.Decoder(list[PreventedRow]).decode
+read_amendments = msgspec.json.Decoder(list[AmendmentRow]).decode
 read_ids = msgspec.json.Decoder(list[int]).decode
 _read_rows = msgspec.json.Decoder(list[list[Any]]).decode
 

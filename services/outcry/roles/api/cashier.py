@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, KEY_MISMATCH, KEY_REPLAY, HoldRequest, HoldResult, KeyClaim
 from outcry.codec import encode_command
 from outcry.market.commands import AnyCommand, CancelOrder, PlaceList, PlaceOrder, ReplaceOrder
 from outcry.ports import Ledger
@@ -19,16 +20,6 @@ from outcry.roles.api.tickets import (
     duplicate_order,
     insufficient_balance,
     new_orders,
-)
-from outcry.rows import (
-    DUPLICATE,
-    HELD,
-    KEY_IN_PROGRESS,
-    KEY_MISMATCH,
-    KEY_REPLAY,
-    HoldRequest,
-    HoldResult,
-    KeyClaim,
 )
 
 MAX_FOLD: Final = 1_000_000  # postings of a partition folded at once for those who are short of money

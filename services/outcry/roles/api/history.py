@@ -9,7 +9,7 @@ from outcry.roles.api.errors import Refusal
 from outcry.roles.api.fills import fills_json
 from outcry.roles.api.intervals import refuse_together, refuse_wide_history
 from outcry.roles.api.orderform import one_of
-from outcry.roles.api.render import legs_of, list_json, order_json
+from outcry.roles.api.render import amendment_json, legs_of, list_json, order_json
 from outcry.roles.api.selection import END_TIME, FROM_ID, LIMIT, MAX_LIMIT, ONE_SYMBOL, START_TIME, SYMBOL
 from outcry.rows import ListRow, OrderRow
 
@@ -51,6 +51,20 @@ async def all_orders(call: Call) -> list[Json]:
         limit=params["limit"],
     )
     return await orders_json(call, rows)
+
+
+async def amendments(call: Call) -> list[Json]:
+    """GET /api/v3/order/amendments."""
+    params = call.params
+    instrument: Instrument = params["symbol"]
+    rows = await call.venue.ledger.amendments(
+        call.account_id,
+        instrument.symbol_id,
+        params["orderId"],
+        from_id=params.get("fromExecutionId"),
+        limit=params["limit"],
+    )
+    return [amendment_json(row, instrument) for row in rows]
 
 
 async def my_trades(call: Call) -> list[Json]:
@@ -142,6 +156,10 @@ _FILL: Final[Json] = {
     "quoteQty": "600.00000000", "commission": "0.00001000", "commissionAsset": "BTC", "time": 1700000000000,
     "isBuyer": True, "isMaker": False, "isBestMatch": True,
 }  # fmt: skip
+_AMENDMENT: Final[Json] = {
+    "symbol": "BTCUSD", "orderId": 1, "executionId": 75, "origClientOrderId": "my-order-1",
+    "newClientOrderId": "my-order-2", "origQty": "0.01000000", "newQty": "0.00500000", "time": 1700000000000,
+}  # fmt: skip
 _LIST: Final[Json] = {
     "orderListId": 1, "contingencyType": "OCO", "listStatusType": "EXEC_STARTED", "listOrderStatus": "EXECUTING",
     "listClientOrderId": "my-list-1", "transactionTime": 1700000000000, "symbol": "BTCUSD",
@@ -161,6 +179,14 @@ ENDPOINTS: Final = [
         method="GET", path="/api/v3/allOrders", answer=all_orders, security=READ, weight=20,
         params=(SYMBOL, ORDER_ID, START_TIME, END_TIME, LIMIT), ws="allOrders", summary="All orders, open or not",
         example=[_ORDER], tag="account",
+    ),
+    Endpoint(
+        method="GET", path="/api/v3/order/amendments", answer=amendments, security=READ, weight=4,
+        params=(
+            SYMBOL, Param(name="orderId", kind="int", required=True, example=1),
+            Param(name="fromExecutionId", kind="int"), LIMIT,
+        ),
+        ws="order.amendments", summary="The amends of one order", example=[_AMENDMENT], tag="account",
     ),
     Endpoint(
         method="GET", path="/api/v3/myTrades", answer=my_trades, security=READ, weight=_trades_weight,

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from outcry.market.commands import AmendOrder
 from outcry.market.events import Traded
 from outcry.market.terms import CANCELED, REJECTED
 from outcry.ports import Ledger, Outcome
@@ -41,6 +40,8 @@ class Latecomers:
             return await self._of_new_orders(ticket, rows)
         part = ticket.intent.instrument.partition
         passed = ticket.offset >= 0 and applied.get(part, 0) > ticket.offset
+        if isinstance(ticket.intent, Amend):
+            return await self._of_amend(ticket, ticket.intent, passed)
         outcome = _of_targets(ticket, rows, passed)
         return None if outcome is None else await self._with_lists(outcome)
 
@@ -72,6 +73,29 @@ class Latecomers:
             lists=lists,
         )
 
+    async def _of_amend(self, ticket: Ticket, intent: Amend, passed: bool) -> Outcome | None:
+        """An order's total only falls, so that it is amended to a quantity once."""
+        order_id, instrument = ticket.targets[0].order_id, intent.instrument
+        rows = await self._ledger.amendments(ticket.account, instrument.symbol_id, order_id)
+        wanted = (intent.qty, intent.new_client_id)
+        made = next((row for row in rows if (row.new_qty, row.new_client_order_id) == wanted), None)
+        if made is None and not passed:
+            return None
+        if made is None:
+            return _refused(ticket)
+        (row,) = await self._ledger.orders_by_id([order_id])
+        listed = [] if row.list_id < 0 else await self._ledger.list_orders([row.list_id])
+        return Outcome(
+            command_id=ticket.command_id,
+            symbol_id=instrument.symbol_id,
+            part=instrument.partition,
+            offset=made.log_offset,
+            time_ms=made.time_ms,
+            orders=(row, *(leg for leg in listed if leg.order_id != order_id)),
+            lists=() if row.list_id < 0 else tuple(await self._lists(row)),
+            amendment=made,
+        )
+
     async def _with_lists(self, outcome: Outcome) -> Outcome:
         """An order of a list went with the list's other one."""
         ids = list(dict.fromkeys(row.list_id for row in outcome.canceled if row.list_id >= 0))
@@ -93,37 +117,39 @@ def _concerned(ticket: Ticket) -> list[int]:
 
 
 def _of_targets(ticket: Ticket, rows: Mapping[int, OrderRow], passed: bool) -> Outcome | None:
-    """What a cancel or amend did; without an effect it is refused once the log has passed it.
+    """What a cancel did; without an effect it is refused once the log has passed it.
 
     It may have overtaken orders: as long as one of them has no outcome of its own, nothing is known.
     """
     found = [row for target in ticket.targets if (row := rows.get(target.order_id)) is not None]
-    done = tuple(row for row in found if _took(ticket, row))
-    undecided = any(row.open and not _took(ticket, row) for row in found)
+    done = tuple(row for row in found if _is_canceled(row))
+    undecided = any(row.open for row in found)
     if len(found) < len(ticket.targets) or not (passed or (done and not undecided)):
         return None
-    refusal = None if done else unknown_order()
+    if not done:
+        return _refused(ticket)
     instrument = ticket.intent.instrument
-    intent = ticket.intent
-    old_name = intent.old.client_order_id if isinstance(intent, Amend) else None
     return Outcome(
         command_id=ticket.command_id,
         symbol_id=instrument.symbol_id,
         part=instrument.partition,
         offset=ticket.offset,
-        time_ms=done[0].updated_ms if done else 0,
-        code=refusal.code if refusal else 0,
-        text=refusal.text if refusal else "",
-        orders=done if isinstance(intent, Amend) else (),
-        canceled=() if isinstance(intent, Amend) else done,
-        amended_from=old_name or "",
+        time_ms=done[0].updated_ms,
+        canceled=done,
     )
 
 
-def _took(ticket: Ticket, row: OrderRow) -> bool:
-    if isinstance(ticket.command, AmendOrder):
-        return row.qty == ticket.command.qty
-    return _is_canceled(row)
+def _refused(ticket: Ticket) -> Outcome:
+    refusal, instrument = unknown_order(), ticket.intent.instrument
+    return Outcome(
+        command_id=ticket.command_id,
+        symbol_id=instrument.symbol_id,
+        part=instrument.partition,
+        offset=ticket.offset,
+        time_ms=0,
+        code=refusal.code,
+        text=refusal.text,
+    )
 
 
 def _is_canceled(row: OrderRow | None) -> bool:

@@ -27,7 +27,7 @@ from outcry.market.terms import (
     TYPE_NAMES,
     WAITING,
 )
-from outcry.rows import ListRow, OrderRow
+from outcry.rows import AmendmentRow, ListRow, OrderRow
 
 Json = dict[str, Any]
 
@@ -115,15 +115,13 @@ def cancel_json(
     return answer
 
 
-def amended_json(
-    row: OrderRow, instrument: Instrument, transact_ms: int, old_client_id: str, *, prevented_id: int = 0
-) -> Json:
+def amended_json(row: OrderRow, instrument: Instrument, amendment: AmendmentRow, *, prevented_id: int = 0) -> Json:
     """The answer of PUT /api/v3/order/amend/keepPriority, but for the order list's part."""
     order: Json = {
         "symbol": instrument.symbol,
         "orderId": row.order_id,
         "orderListId": row.list_id,
-        "origClientOrderId": old_client_id,
+        "origClientOrderId": amendment.old_client_order_id,
         "clientOrderId": row.client_order_id,
         "price": price_text(instrument, row.price),
         "qty": qty_text(instrument, row.qty),
@@ -139,7 +137,21 @@ def amended_json(
         "selfTradePreventionMode": STP_NAMES[row.stp],
     }
     _add_conditional(order, row, instrument, prevented_id)
-    return {"transactTime": transact_ms, "amendedOrder": order}
+    return {"transactTime": amendment.time_ms, "executionId": amendment.execution_id, "amendedOrder": order}
+
+
+def amendment_json(row: AmendmentRow, instrument: Instrument) -> Json:
+    """One amend of an order as GET /api/v3/order/amendments shows it."""
+    return {
+        "symbol": instrument.symbol,
+        "orderId": row.order_id,
+        "executionId": row.execution_id,
+        "origClientOrderId": row.old_client_order_id,
+        "newClientOrderId": row.new_client_order_id,
+        "origQty": qty_text(instrument, row.old_qty),
+        "newQty": qty_text(instrument, row.new_qty),
+        "time": row.time_ms,
+    }
 
 
 def list_json(row: ListRow, legs: Sequence[OrderRow], instrument: Instrument, transact_ms: int) -> Json:

@@ -129,9 +129,9 @@ async def amend_order(call: Call) -> Json:
     if outcome.code:
         raise Refusal(outcome.code, outcome.text)
     row = outcome.orders[0]
+    assert outcome.amendment is not None
     prevented_id = outcome.prevented.get(row.order_id, 0)
-    answer = amended_json(row, old.instrument, outcome.time_ms, outcome.amended_from, prevented_id=prevented_id)
-    answer["executionId"] = outcome.offset
+    answer = amended_json(row, old.instrument, outcome.amendment, prevented_id=prevented_id)
     if outcome.lists:
         list_row = outcome.lists[0]
         told = list_json(list_row, legs_of(list_row, outcome.orders), old.instrument, outcome.time_ms)

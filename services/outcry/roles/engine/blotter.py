@@ -6,11 +6,12 @@ from typing import Final
 import msgspec
 
 from outcry.market.candles import Candles
-from outcry.market.events import AnyEvent, HoldReleased, MatchPrevented, OrderRejected, Traded
+from outcry.market.events import AnyEvent, HoldReleased, MatchPrevented, OrderAmended, OrderRejected, Traded
 from outcry.market.order import Order
 from outcry.market.pit import Pit
 from outcry.market.settlement import postings_of, trade_legs
 from outcry.rows import (
+    AmendmentRow,
     CandleRow,
     IntakeMark,
     ListRow,
@@ -55,6 +56,7 @@ class Blotter:
         self.trades: list[TradeRow] = []
         self.postings: list[PostingRow] = []
         self.prevented: list[PreventedRow] = []
+        self.amendments: list[AmendmentRow] = []
         self.moved: dict[int, None] = {}  # accounts, in the order in which their money moved
         self.traded: dict[int, list[TradeRow]] = {}  # by symbol
         self._awaited: dict[int, int] = {}  # order id -> hold, for orders that came since the last page
@@ -84,6 +86,8 @@ class Blotter:
                 self._release(event, offset)  # type: ignore[arg-type]
             elif kind is MatchPrevented:
                 self._prevent(event, offset, time_ms)  # type: ignore[arg-type]
+            elif kind is OrderAmended:
+                self._amend(event, offset, time_ms)  # type: ignore[arg-type]
         return self._gather(offset)
 
     def row(self, order_id: int) -> OrderRow | None:
@@ -95,6 +99,10 @@ class Blotter:
                 return None
             row = self._rows[order_id] = order.row(self._part)
         return row
+
+    def amendment(self, order_id: int) -> AmendmentRow | None:
+        """The last amendment of an order on the page."""
+        return next((row for row in reversed(self.amendments) if row.order_id == order_id), None)
 
     def list_row(self, list_id: int) -> ListRow | None:
         """A touched list as it is now."""
@@ -206,6 +214,23 @@ class Blotter:
         for account, asset, free, held in postings_of(event, instrument):
             self.postings.append(PostingRow(self._part, offset, idx, account, asset, free, held, event.symbol_id, 0))
             self.moved[account] = None
+
+    def _amend(self, amended: OrderAmended, offset: int, time_ms: int) -> None:
+        self.amendments.append(
+            AmendmentRow(
+                self._part,
+                self.event_seq,
+                offset,
+                amended.symbol_id,
+                amended.account,
+                amended.order_id,
+                amended.old_client_id,
+                self._pit.touched[amended.order_id].client_order_id,
+                amended.old_qty,
+                amended.qty,
+                time_ms,
+            )
+        )
 
     def _prevent(self, met: MatchPrevented, offset: int, time_ms: int) -> None:
         self.prevented.append(

@@ -10,7 +10,18 @@ from outcry.roles.engine.charts import CandleLedger, Charts
 from outcry.roles.engine.fates import Fates
 from outcry.roles.engine.replay import Chunk, Replay, ReplayLedger, standing
 from outcry.roles.engine.told import ToldLedger
-from outcry.rows import Advance, DeadLetter, ListRow, Money, OrderRow, PartBatch, PostingRow, PreventedRow, TradeRow
+from outcry.rows import (
+    Advance,
+    AmendmentRow,
+    DeadLetter,
+    ListRow,
+    Money,
+    OrderRow,
+    PartBatch,
+    PostingRow,
+    PreventedRow,
+    TradeRow,
+)
 
 MAX_PROBLEMS: Final = 100  # reported of one partition
 
@@ -20,6 +31,7 @@ class EvidenceLedger(ReplayLedger, CandleLedger, ToldLedger, Protocol):
 
     async def trades(self, symbol_id: int, *, from_id: int | None = None, limit: int = 500) -> list[TradeRow]: ...
     async def preventions(self, symbol_id: int, first_id: int, last_id: int) -> list[PreventedRow]: ...
+    async def amended(self, part: int, from_offset: int, to_offset: int) -> list[AmendmentRow]: ...
     async def postings(self, part: int, from_offset: int, to_offset: int) -> list[PostingRow]: ...
     async def dead_letters(self, part: int, from_offset: int, to_offset: int) -> list[DeadLetter]: ...
     async def order_list(self, account_id: int, list_id: int | None, client_list_id: str | None) -> ListRow | None: ...
@@ -51,6 +63,7 @@ class Comparison:
         await self._compare_trades(batch.trades)
         await self._compare_postings(batch)
         await self._compare_prevented(batch.prevented)
+        await self._compare_amendments(batch.amendments, batch.advance)
         await self._compare_orders([*batch.new_orders, *batch.touched_orders])
         await self._compare_lists(batch.lists)
         for pair in await self._charts.add(batch.candles):
@@ -120,6 +133,11 @@ class Comparison:
             self._same("prevented match", own, stored)
         self.counts["prevented matches"] += len(prevented)
 
+    async def _compare_amendments(self, amendments: Sequence[AmendmentRow], advance: Advance) -> None:
+        stored = await self._ledger.amended(self._part, advance.from_offset, advance.to_offset)
+        self._same("amendment", amendments, stored)
+        self.counts["amendments"] += len(amendments)
+
     async def _compare_orders(self, orders: Sequence[OrderRow]) -> None:
         """A closed order never changes again, so that it can be compared at once."""
         closed = {}
@@ -160,7 +178,8 @@ class Comparison:
             return
         for one, other in zip(replayed, stored, strict=False):
             if one != other:
-                self._problem(f"a {kind} differs: {_difference(one, other)}")
+                article = "an" if kind[0] in "aeiou" else "a"
+                self._problem(f"{article} {kind} differs: {_difference(one, other)}")
                 break
         if len(replayed) != len(stored):
             self._problem(f"the log gives {len(replayed)} {kind} rows where the ledger has {len(stored)}")

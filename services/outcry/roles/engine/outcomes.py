@@ -27,7 +27,7 @@ from outcry.market.order import Order
 from outcry.market.terms import CANCELED
 from outcry.ports import Execution, Outcome
 from outcry.roles.engine.window import Overtaker
-from outcry.rows import ListRow, OrderRow
+from outcry.rows import AmendmentRow, ListRow, OrderRow
 
 Follows = Callable[[int], bool]
 
@@ -41,6 +41,7 @@ class Rows(Protocol):
     def row(self, order_id: int) -> OrderRow | None: ...
     def list_row(self, list_id: int) -> ListRow | None: ...
     def list_of(self, order_id: int) -> ListRow | None: ...
+    def amendment(self, order_id: int) -> AmendmentRow | None: ...
 
 
 class Place(Protocol):
@@ -102,7 +103,7 @@ def answered(
 ) -> Outcome:
     """The answer to a command that the market took, whether it refused it or not."""
     new_ids = new_orders(command)
-    code, text, cancel_code, cancel_text, amended_from = 0, "", 0, "", ""
+    code, text, cancel_code, cancel_text, amendment = 0, "", 0, "", None
     fills = []
     prevented: dict[int, int] = {}
     for event in events:
@@ -116,8 +117,8 @@ def answered(
                 cancel_code, cancel_text = event.code, event.text
             elif not code:
                 code, text = event.code, event.text
-        elif kind is OrderAmended:
-            amended_from = amended_from or event.old_client_id  # type: ignore[union-attr]  # the other leg comes later
+        elif kind is OrderAmended and isinstance(command, AmendOrder):
+            amendment = rows.amendment(command.order_id)
         elif kind is MatchPrevented and event.taker_id in new_ids:  # type: ignore[union-attr]
             prevented[event.taker_id] = event.prevented_id  # type: ignore[union-attr]
     return Outcome(
@@ -134,7 +135,7 @@ def answered(
         cancel_code=cancel_code,
         cancel_text=cancel_text,
         lists=_lists(events, rows),
-        amended_from=amended_from,
+        amendment=amendment,
         prevented=prevented,
     )
 

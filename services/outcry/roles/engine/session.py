@@ -156,6 +156,7 @@ class Session:
             closed,
             self._cancel_marks,
             self._dead_letters,
+            blotter.amendments,
         )
         publication = self._news.take()
         blotter.clear()

@@ -222,6 +222,10 @@ async def test_an_undelivered_amend_and_replace_are_found_too(tmp_path: Path) ->
         await s.desk.submit(s.place("buy 20000@5000", "a"))
         amended = await s.desk.submit(Amend(old=s.cancel(client_order_id="a"), qty=12_000, new_client_id="b"))
         assert [row.qty for row in amended.orders] == [12_000]
+        assert amended.amendment is not None
+        assert amended.amendment[-5:-1] == ("a", "b", 20_000, 12_000)
+        grown = await s.desk.submit(Amend(old=s.cancel(client_order_id="b"), qty=20_000, new_client_id="c"))
+        assert (grown.code, grown.amendment) == (-2011, None)
         replaced = await s.desk.submit(Replace(old=s.cancel(client_order_id="b"), new=s.place("buy 7@5001", "c")))
         assert (replaced.code, replaced.cancel_code) == (0, 0)
         assert ([row.qty for row in replaced.orders], [row.status for row in replaced.canceled]) == ([7], [CANCELED])

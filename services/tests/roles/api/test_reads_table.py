@@ -14,7 +14,7 @@ METHODS = {
     "uiKlines", "avgPrice", "ticker", "ticker.24hr", "ticker.tradingDay", "ticker.price", "ticker.book",
     "account.status", "account.commission", "account.rateLimits.orders", "order.status", "openOrders.status",
     "allOrders", "orderList.status", "openOrderLists.status", "allOrderLists", "myTrades", "myPreventedMatches",
-    "myAllocations", "myFilters",
+    "myAllocations", "myFilters", "order.amendments",
 }  # fmt: skip
 
 

@@ -244,9 +244,15 @@ def test_an_amendment_tells_the_old_name() -> None:
     desk = Desk()
     order = desk.order("buy 5@100")
     amend = AmendOrder(command_id=77, symbol_id=1, account=ANN, order_id=order.order_id, qty=2, new_client_id="thin")
-    outcome = desk.outcomes(order, amend)[1]
+    desk.take()
+    desk.apply(order, amend)
+    batch, news = desk.take()
+    outcome = news.outcomes[1]
     assert (outcome.orders[0].qty, outcome.orders[0].client_order_id) == (2, "thin")
-    assert outcome.amended_from == order.client_order_id
+    (row,) = batch.amendments
+    assert row == outcome.amendment
+    assert (row.old_client_order_id, row.new_client_order_id, row.old_qty, row.new_qty) == ("c1", "thin", 5, 2)
+    assert (row.log_offset, row.time_ms, row.execution_id) == (1, desk.now_ms, batch.advance.event_seq - 1)
 
 
 def test_rules_that_this_release_does_not_know_stop_it() -> None:

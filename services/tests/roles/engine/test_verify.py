@@ -8,12 +8,12 @@ import pytest
 
 from outcry.adapters.sqlite import Store
 from outcry.codec import encode_frame
-from outcry.market.commands import Tick
+from outcry.market.commands import AmendOrder, Tick
 from outcry.market.terms import STOP_LOSS_LIMIT
 from outcry.ports import Clock
 from outcry.roles.engine.replay import replay
 from outcry.roles.engine.verify import verify
-from tests.support.engine_room import BEN, EngineRoom, engine_room
+from tests.support.engine_room import ANN, BEN, EngineRoom, engine_room
 
 TAMPERED = {
     "a price of a trade": "UPDATE trades SET price = price + 1 WHERE trade_id = 2",
@@ -48,6 +48,13 @@ NAMED = {
         "dead letter",
     ),
     "a dead letter says something else": ("UPDATE dead_letter SET record = x'00'", "a dead letter differs"),
+    "an amend is gone": ("DELETE FROM amendments", "1 amendment rows where the ledger has 0"),
+    "an amend nobody made": (
+        "INSERT INTO amendments SELECT part, execution_id + 900, 3, symbol_id, account_id, order_id, 'a', 'b', 9, 8,"
+        " time_ms FROM amendments",
+        "amendment",
+    ),
+    "an amend of more": ("UPDATE amendments SET old_qty = old_qty + 1", "an amendment differs"),
     "an ignored order was filled": ("UPDATE orders SET executed = 1 WHERE applied_offset = -1", "never reached the"),
     "an ignored order is forgotten": ("DELETE FROM orders WHERE applied_offset = -1", "has no outcome"),
     "an outcome nobody asked for": (
@@ -80,6 +87,13 @@ async def busy(room: EngineRoom) -> None:
     await room.journal([late])
     await room.place(room.order("buy 5@900", part=1), room.order("buy 1@940"))
     assert await room.store.ledger.void(0) == [late.order_id]
+    (thick,) = await room.place(room.order("buy 5@900"))
+    await room.send(
+        AmendOrder(
+            command_id=room.number(), symbol_id=1, account=ANN, order_id=thick.orders[0].order_id, qty=3,
+            new_client_id="thin",
+        )
+    )  # fmt: skip
     await room.keeper.fold_now()
     await room.engine.stop()
 

@@ -110,7 +110,7 @@ def test_a_resting_stop_is_not_on_the_book_until_it_triggers() -> None:
 
 
 def test_an_amended_stop_still_waits() -> None:
-    event = OrderAmended(symbol_id=1, order_id=9, account=1001, qty=6, left=6, old_client_id="mine")
+    event = OrderAmended(symbol_id=1, order_id=9, account=1001, old_qty=9, qty=6, left=6, old_client_id="mine")
     row = order(type=terms.STOP_LOSS, stop_price=120, stage=terms.WAITING, working_ms=0)
     found = told(event, row)
     assert (found["x"], found["w"], "W" in found) == ("REPLACED", False, False)
@@ -122,7 +122,7 @@ def test_a_new_order_has_lost_nothing_to_prevention_yet() -> None:
 
 
 def test_an_amended_order_is_replaced() -> None:
-    event = OrderAmended(symbol_id=1, order_id=9, account=1001, qty=6, left=6, old_client_id="before")
+    event = OrderAmended(symbol_id=1, order_id=9, account=1001, old_qty=9, qty=6, left=6, old_client_id="before")
     found = told(event, order(qty=6))
     assert (found["x"], found["X"], found["c"], found["C"], found["q"]) == (
         "REPLACED", "NEW", "mine", "before", "0.00006000",
