@@ -318,8 +318,9 @@ class MarketUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """One private event: what happened, to which order (as it is after the command), to whom.
+    """One private event: what happened, to which order, to whom.
 
+    ``order`` is as the command leaves it; one that self-trade prevention met, as it was just after the event.
     ``list_row`` is the list that a ListUpdated is about, or that of the order that an OrderAmended is about.
     """
 

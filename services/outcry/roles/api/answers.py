@@ -52,11 +52,11 @@ def ended(row: OrderRow, instrument: Instrument, outcome: Outcome, cancel_id: st
 
 
 def canceled_lists(outcome: Outcome, instrument: Instrument, cancel_id: str) -> list[Json]:
-    """Every list of the outcome with the reports of its orders."""
+    """Every list of the outcome with its orders, and the reports of those that were canceled."""
     answers = []
     for row in outcome.lists:
         legs = legs_of(row, outcome.canceled)
-        answer = list_json(row, legs, instrument, outcome.time_ms)
+        answer = list_json(row, legs_of(row, (*outcome.canceled, *outcome.orders)), instrument, outcome.time_ms)
         answer["orderReports"] = [ended(leg, instrument, outcome, cancel_id) for leg in legs]
         answers.append(answer)
     return answers

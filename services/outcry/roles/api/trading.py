@@ -37,8 +37,22 @@ ZERO_RATES: Final = {"maker": rate_text(0), "taker": rate_text(0)}
 
 
 async def submit(call: Call, intent: Intent, key: Key | None = None) -> Outcome:
-    """What the desk answers to the call's intent, with the preventions that its orders name."""
-    return await _with_preventions(call, await call.venue.desk.submit(intent, key, call.traceparent))
+    """What the desk answers to the call's intent, with the preventions and the lists that its orders name."""
+    outcome = await _with_preventions(call, await call.venue.desk.submit(intent, key, call.traceparent))
+    return await _with_all_legs(call, outcome) if outcome.lists else outcome
+
+
+async def _with_all_legs(call: Call, outcome: Outcome) -> Outcome:
+    """Adds the legs that had ended before the command: they are named in their list's answer all the same."""
+    known = {row.order_id for row in (*outcome.orders, *outcome.canceled)}
+    missing = {leg for row in outcome.lists for leg in (row.above_id, row.below_id)} - known
+    if not missing:
+        return outcome
+    try:
+        rows = await call.venue.ledger.list_orders([row.list_id for row in outcome.lists])
+    except OutOfService:
+        return outcome  # it happened, and is told as far as it is known
+    return msgspec.structs.replace(outcome, orders=(*outcome.orders, *(row for row in rows if row.order_id in missing)))
 
 
 async def _with_preventions(call: Call, outcome: Outcome) -> Outcome:

@@ -24,7 +24,7 @@ from outcry.market.events import (
     Traded,
 )
 from outcry.market.order import Order
-from outcry.market.terms import CANCELED
+from outcry.market.terms import CANCELED, NEW, PARTIALLY_FILLED
 from outcry.ports import Execution, Outcome
 from outcry.roles.engine.window import Overtaker
 from outcry.rows import AmendmentRow, ListRow, OrderRow
@@ -155,22 +155,42 @@ def new_orders(command: AnyCommand) -> tuple[int, ...]:
 def spoken(place: Place, events: Sequence[AnyEvent], rows: Rows, follows: Follows) -> list[Execution]:
     """The private events of one command for the accounts that somebody follows."""
     heard: list[Execution] = []
-    for event in events:
+    for number, event in enumerate(events):
         if isinstance(event, UNSPOKEN):
             continue
         for account, order_id in _concerned(event):
             if follows(account):
+                row = rows.row(order_id) if order_id else None
+                if row is not None and row.prevented:
+                    row = _before(row, events[number + 1 :])
                 heard.append(
                     Execution(
                         account_id=account,
                         symbol_id=event.symbol_id,
                         time_ms=place.log_time,
                         event=event,
-                        order=rows.row(order_id) if order_id else None,
+                        order=row,
                         list_row=_list_row(event, rows),
                     )
                 )
     return heard
+
+
+def _before(row: OrderRow, later: Sequence[AnyEvent]) -> OrderRow:
+    """The order as it was before what came later in its command: a report of prevention has no fields of its own."""
+    executed, quote, prevented, known = row.executed, row.cum_quote, row.prevented, True
+    for event in later:
+        if isinstance(event, Traded | MatchPrevented) and row.order_id in (event.taker_id, event.maker_id):
+            known = False
+            if isinstance(event, Traded):
+                executed -= event.qty
+                quote -= event.amount
+            else:
+                prevented -= event.taker_prevented if event.taker_id == row.order_id else event.maker_prevented
+    if known:
+        return row
+    status = PARTIALLY_FILLED if executed else NEW
+    return row._replace(executed=executed, cum_quote=quote, prevented=prevented, status=status)
 
 
 def _list_row(event: AnyEvent, rows: Rows) -> ListRow | None:

@@ -25,8 +25,10 @@ from outcry.market.terms import (
     REJECTED,
     SIDE_NAMES,
     STATUS_NAMES,
+    STOP_LOSS,
     STOP_TYPES,
     STP_NAMES,
+    TAKE_PROFIT,
     TIF_NAMES,
     TYPE_NAMES,
 )
@@ -36,6 +38,7 @@ from outcry.roles.stream.payloads import ZERO, Payload
 from outcry.rows import Balance, ListRow, OrderRow
 
 NO_TRADE_GROUP: Final = -1
+MARKET_STYLES: Final = (MARKET, STOP_LOSS, TAKE_PROFIT)  # never in the book
 REJECT_REASONS: Final = {
     "Account has insufficient balance for requested action.": "INSUFFICIENT_BALANCES",
     "Order would trigger immediately.": "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY",
@@ -61,8 +64,6 @@ def execution_report(
         "I": execution_id,
     }
     report.update(change)
-    if change["x"] == "NEW":
-        report.pop("A", None)  # what the order lost, it lost afterwards
     if report["w"] or row.working_ms:
         if not (isinstance(event, OrderAccepted) and row.type in STOP_TYPES):
             report["W"] = row.working_ms or execution.time_ms
@@ -179,7 +180,7 @@ def _traded(event: Traded, row: OrderRow, instrument: Instrument) -> Payload:
         "n": money_text(fee),
         "N": instrument.base if row.side == BUY else instrument.quote,
         "t": event.trade_id,
-        "w": not filled and row.type != MARKET and row.tif == GTC,
+        "w": not filled and row.type not in MARKET_STYLES and row.tif == GTC,
         "m": maker,
         "M": True,
     }

@@ -53,6 +53,21 @@ async def test_a_pair_is_canceled_together(tmp_path: Path) -> None:
         assert (await one.balance("USD"))[1] == "0.00000000"
 
 
+async def test_a_canceled_pair_names_the_leg_that_had_ended_before(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, two, _):
+        await one.placed("sell 0.1@60000")
+        await two.placed("buy 0.1@60000")
+        terms = {"symbol": "BTCUSD", "side": "SELL", "quantity": "0.1", "price": "61000", "stopPrice": "59000"}
+        legs = (await one.client.signed("POST", "/api/v3/order/oco", **terms))[1]["orders"]
+        await two.placed("buy 0.04@61000")
+        status, told = await one.cancel(orderId=legs[0]["orderId"])
+        assert status == 200, told
+        assert told["orders"] == legs
+        assert [(each["orderId"], each["executedQty"]) for each in told["orderReports"]] == [
+            (legs[0]["orderId"], "0.04000000"),
+        ]  # fmt: skip
+
+
 async def test_an_amended_leg_shows_its_list_and_changes_both(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, two, _):
         await one.placed("sell 0.1@60000")

@@ -27,9 +27,11 @@ from outcry.market.terms import (
     LIMIT,
     MARKET,
     NEW,
+    PARTIALLY_FILLED,
     REJECTED,
     SELL,
     STOP_LOSS,
+    STP_DECREMENT,
     TRIGGERED,
 )
 from outcry.ports import Outcome, Publication
@@ -288,6 +290,24 @@ def test_only_followed_accounts_hear_of_their_orders() -> None:
         (ANN, "OrderAccepted"), (ANN, "Traded"),
     ]  # fmt: skip
     assert news.moved == (ANN,)
+
+
+def test_an_order_that_prevention_met_is_told_as_it_was_at_each_step() -> None:
+    desk = Desk()
+    desk.apply(desk.order("sell 1@100", ANN), desk.order("sell 1@101", BEN), desk.order("sell 1@102", ANN))
+    desk.take()
+    taker = desk.order("buy 4@102", ANN, stp=STP_DECREMENT)
+    desk.apply(taker)
+    told = [
+        (type(each.event).__name__, each.order.prevented, each.order.executed, each.order.cum_quote, each.order.status)
+        for each in desk.take()[1].executions
+        if each.order is not None and each.order.order_id == taker.order_id
+    ]
+    paid = 101 * BTCUSD.quote_unit
+    assert told == [
+        ("OrderAccepted", 0, 0, 0, NEW), ("MatchPrevented", 1, 0, 0, NEW), ("Traded", 1, 1, paid, PARTIALLY_FILLED),
+        ("MatchPrevented", 2, 1, paid, PARTIALLY_FILLED),
+    ]  # fmt: skip
 
 
 def test_trades_of_one_batch_are_told_with_the_time_of_their_own_record() -> None:

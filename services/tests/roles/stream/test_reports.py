@@ -65,6 +65,12 @@ def test_each_fill_shows_the_order_as_it_was_after_it() -> None:
     assert (last["X"], last["z"], last["w"]) == ("FILLED", "0.00010000", False)
 
 
+def test_a_stop_that_trades_at_the_market_is_never_in_the_book() -> None:
+    fill = traded(4, 100, 3, taker_id=9, taker_left=7, taker_executed=3, taker_quote=3_000)
+    for kind in (terms.STOP_LOSS, terms.TAKE_PROFIT):
+        assert told(fill, order(type=kind, price=0, status=terms.EXPIRED, executed=3, open=0))["w"] is False
+
+
 def test_the_makers_side_of_a_fill_is_the_makers() -> None:
     row = order(side=terms.SELL, status=terms.PARTIALLY_FILLED, executed=3)
     found = told(traded(4, 100, 3, maker_id=9, maker_left=7, maker_executed=3, maker_fee=5), row)
@@ -114,11 +120,6 @@ def test_an_amended_stop_still_waits() -> None:
     row = order(type=terms.STOP_LOSS, stop_price=120, stage=terms.WAITING, working_ms=0)
     found = told(event, row)
     assert (found["x"], found["w"], "W" in found) == ("REPLACED", False, False)
-
-
-def test_a_new_order_has_lost_nothing_to_prevention_yet() -> None:
-    row = order(prevented=4, status=terms.EXPIRED_IN_MATCH)
-    assert "A" not in told(OrderAccepted(symbol_id=1, order_id=9, account=1001), row)
 
 
 def test_an_amended_order_is_replaced() -> None:
