@@ -19,6 +19,7 @@ from outcry.rows import (
     IntakeRow,
     KeyRow,
     ListRow,
+    OpeningRow,
     OrderRow,
     PartBatch,
     PartitionRow,
@@ -122,7 +123,10 @@ class Housekeeping(Protocol):
 
     async def sweep_intake(self, part: int) -> int: ...
     async def retain(self, part: int, trades_before_ms: int, keep_offset: int) -> int:
-        """Deletes trades and postings older than a time and folded, before an offset."""
+        """Deletes trades and postings older than a time and folded, before an offset.
+
+        Trades are counted into their accounts' openings (``carried_fills``) by the transaction that deletes them.
+        """
 
 
 class QueryLedger(Protocol):
@@ -156,6 +160,11 @@ class QueryLedger(Protocol):
         end_ms: int | None = None,
         limit: int = 500,
     ) -> list[TradeRow]: ...
+    async def carried_fills(
+        self, account_id: int, symbol_id: int, *, from_id: int, limit: int
+    ) -> tuple[OpeningRow | None, list[TradeRow]]:
+        """At one moment: what the account's deleted trades of a symbol came to, and its kept ones from an id on."""
+
     async def order_fills(self, symbol_id: int, order_id: int, log_offset: int) -> list[TradeRow]:
         """Trades in which the order was the taker at its own record (the fills of its answer)."""
 

@@ -70,6 +70,21 @@ class TradeRow(NamedTuple):
     taker_fee: int
 
 
+class OpeningRow(NamedTuple):
+    """What an account's trades of a symbol had come to when retention deleted them (market.portfolio.Position)."""
+
+    account_id: int
+    symbol_id: int
+    next_trade: int  # trades of the account before this id are in the row
+    qty: int  # base minor units
+    cost: int  # quote minor units, as all that follow but for fees in base
+    realised: int
+    base_fees: int
+    quote_fees: int
+    fills: int
+    since_ms: int
+
+
 class PostingRow(NamedTuple):
     """One leg of a double entry; per trade and asset the deltas sum to zero. ``trade_id`` 0: a release."""
 

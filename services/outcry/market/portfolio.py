@@ -6,7 +6,7 @@ buying and selling are one rule with a sign.
 
 from outcry.market.instrument import Instrument
 from outcry.market.terms import BUY, MINOR_UNITS, SELL
-from outcry.rows import TradeRow
+from outcry.rows import OpeningRow, TradeRow
 
 
 class Position:
@@ -22,6 +22,22 @@ class Position:
         self.quote_fees = 0
         self.fills = 0
         self.since_ms = 0  # time of the first fill; 0: none yet
+
+    @classmethod
+    def of(cls, opening: OpeningRow) -> "Position":
+        """The position as it was when the trades before it were deleted."""
+        position = cls()
+        position.qty, position.cost, position.realised = opening.qty, opening.cost, opening.realised
+        position.base_fees, position.quote_fees = opening.base_fees, opening.quote_fees
+        position.fills, position.since_ms = opening.fills, opening.since_ms
+        return position
+
+    def opening(self, account_id: int, symbol_id: int, next_trade: int) -> OpeningRow:
+        """The position as the ledger keeps it, with every trade before ``next_trade`` counted."""
+        return OpeningRow(
+            account_id, symbol_id, next_trade, self.qty, self.cost, self.realised, self.base_fees, self.quote_fees,
+            self.fills, self.since_ms,
+        )  # fmt: skip
 
     def add(self, qty: int, money: int) -> None:
         """Counts a fill: ``qty`` received for ``money`` paid; both negative for a sale.

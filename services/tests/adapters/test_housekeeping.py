@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from outcry.market.terms import CANCELED, EXPIRED
 from outcry.ports import Damaged
 from outcry.rows import AmendmentRow, CancelMark, Checkpoint, ListRow, PreventedRow, SymbolRow
+from tests.support.prints import BTCUSD
 from tests.support.storage import (
     ALICE,
     BOB,
@@ -137,7 +139,7 @@ async def test_intake_is_swept_only_when_closed_and_past_its_bound(storage: Stor
 async def old_and_new(storage: Storage) -> list[int]:
     """Two orders filled long ago, one old that rests, two new ones, each at its own record; their ids."""
     await storage.own(0)
-    symbol = SymbolRow(1, 0, 0, 0, 0, 0, 0, 0, 0, b"", b"")
+    symbol = SymbolRow(1, 0, 0, 0, 0, 0, 0, 0, 0, msgspec.msgpack.encode(BTCUSD), b"")
     ids = []
     for n in range(5):
         await storage.journal.append([(0, b"record")])

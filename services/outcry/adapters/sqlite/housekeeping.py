@@ -4,10 +4,12 @@ import json
 import sqlite3
 from functools import partial
 
+from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
+from outcry.adapters.sqlite.openings import carry_over, decode_instrument
 from outcry.adapters.sqlite.pending import voided_order
 from outcry.adapters.sqlite.results import PUT_ORDERS
-from outcry.adapters.sqlite.rowtext import INTAKE
+from outcry.adapters.sqlite.rowtext import INTAKE, TRADE, read_trades
 from outcry.adapters.sqlite.seek import first_record_since, first_trade_at, record_time
 from outcry.adapters.sqlite.statements import statement
 from outcry.adapters.sqlite.writer import Work
@@ -17,6 +19,7 @@ VOID_ORDERS = 1000  # orders voided per call
 SWEEP_ROWS = 5000  # intake rows deleted per call
 MAX_FOLD = 1 << 30  # postings, where somebody needs them all
 RETAIN_ROWS = 5000  # rows deleted per transaction of retain
+RETAIN_TRADES = 1000  # trades, which are also counted into positions
 
 VOIDABLE = (
     f"SELECT {','.join(INTAKE)} FROM intake INDEXED BY intake_unapplied"
@@ -28,6 +31,7 @@ UNFOLDED = (
     "  FROM postings WHERE part = ? AND log_offset >= ? AND log_offset < ?"
     "  GROUP BY account_id, asset_id ORDER BY account_id, asset_id)"
 )
+OLDEST_TRADES = as_json(TRADE, "FROM trades WHERE symbol_id = ? AND trade_id < ? ORDER BY trade_id LIMIT ?")
 DROP_PREVENTED = statement("drop_prevented")
 
 
@@ -46,7 +50,7 @@ class HousekeepingBook(OnFile):
 
     async def retain(self, part: int, trades_before_ms: int, keep_offset: int) -> int:
         """Closed orders, amendments and self-trade preventions of that age go too. The newest order always stays,
-        and of every order that stays its last prevention.
+        and of every order that stays its last prevention. Deleted trades stay in their accounts' positions.
 
         A replay starts at ``keep_offset`` from now on: checkpoints before it go first.
         """
@@ -141,15 +145,16 @@ def _retain_checkpoints(work: Work, part: int, before_offset: int) -> int:
 
 
 def _retain_trades(work: Work, part: int, age: Age) -> int:
-    offset = _oldest_kept(work, part, age)
-    for (symbol_id,) in work.db.execute("SELECT symbol_id FROM symbol_state WHERE part = ?", (part,)).fetchall():
-        count = work.db.execute(
-            "DELETE FROM trades WHERE symbol_id = ? AND trade_id IN (SELECT trade_id FROM trades"
-            " WHERE symbol_id = ? AND trade_id < ? ORDER BY trade_id LIMIT ?)",
-            (symbol_id, symbol_id, first_trade_at(work.db, symbol_id, offset), RETAIN_ROWS),
-        ).rowcount
-        if count:
-            return count
+    """Before a symbol's oldest trades go, they are counted into their accounts' positions."""
+    db, offset = work.db, _oldest_kept(work, part, age)
+    symbols = db.execute("SELECT symbol_id, instrument FROM symbol_state WHERE part = ?", (part,)).fetchall()
+    for symbol_id, instrument in symbols:
+        before = first_trade_at(db, symbol_id, offset)
+        trades = read_trades(db.execute(OLDEST_TRADES, (symbol_id, before, RETAIN_TRADES)).fetchone()[0])
+        if trades:
+            carry_over(db, trades, decode_instrument(instrument))
+            db.execute("DELETE FROM trades WHERE symbol_id = ? AND trade_id <= ?", (symbol_id, trades[-1].trade_id))
+            return len(trades)
     return 0
 
 

@@ -6,10 +6,11 @@ from itertools import groupby
 
 from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
+from outcry.adapters.sqlite.openings import openings
 from outcry.adapters.sqlite.rowtext import CANDLE, TRADE, read_candles, read_trades
 from outcry.adapters.sqlite.seek import first_trade_at, first_trade_of, first_trade_since
 from outcry.adapters.sqlite.statements import statement
-from outcry.rows import CandleRow, TradeRow
+from outcry.rows import CandleRow, OpeningRow, TradeRow
 
 FOREVER = 1 << 62
 
@@ -55,6 +56,18 @@ class PrintBook(OnFile):
                 "order": order_id,
             }  # fmt: skip
             return read_trades(db.execute(query, values).fetchone()[0])
+
+        return await self._reader.ask(ask)
+
+    async def carried_fills(
+        self, account_id: int, symbol_id: int, *, from_id: int, limit: int
+    ) -> tuple[OpeningRow | None, list[TradeRow]]:
+        query = as_json(TRADE, OWN_FILLS.format(maker="", taker="", direction="ASC"))
+        values = {"symbol": symbol_id, "account": account_id, "first": from_id, "last": FOREVER, "limit": limit}
+
+        def ask(db: sqlite3.Connection) -> tuple[OpeningRow | None, list[TradeRow]]:
+            kept = openings(db, symbol_id, [account_id])
+            return kept.get(account_id), read_trades(db.execute(query, values).fetchone()[0])
 
         return await self._reader.ask(ask)
 

@@ -1,4 +1,4 @@
-"""Every account's positions, folded from its fills; only new fills are read again."""
+"""Every account's positions, folded from its fills, deleted ones included; only new fills are read again."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -49,9 +49,13 @@ class Positions:
     async def _advance(self, folded: _Folded, account_id: int, instrument: Instrument) -> bool:
         """Counts one page of fills; whether there may be more."""
         asked = folded.next_id
-        page = await self._ledger.fills(account_id, instrument.symbol_id, from_id=asked, limit=PAGE_FILLS)
+        opening, page = await self._ledger.carried_fills(
+            account_id, instrument.symbol_id, from_id=asked, limit=PAGE_FILLS
+        )
         if folded.next_id != asked:
             return True  # another request counted them meanwhile
+        if opening is not None and opening.next_trade > asked:  # fills that were not counted here yet are deleted
+            folded.position, folded.next_id = Position.of(opening), opening.next_trade
         self._count(folded, page, account_id, instrument)
         return len(page) >= PAGE_FILLS
 

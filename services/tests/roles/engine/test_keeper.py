@@ -5,6 +5,7 @@ from pathlib import Path
 
 from outcry.codec import decode_state
 from outcry.market.terms import EXPIRED
+from outcry.roles.api.positions import Positions
 from outcry.roles.engine.keeper import DAY_MS, Keeper
 from outcry.settings import Settings
 from tests.support.engine_room import ANN, BEN, EngineRoom, engine_room
@@ -88,6 +89,31 @@ async def test_what_is_old_and_behind_a_checkpoint_goes_and_the_rest_still_prove
         assert await room.store.ledger.checkpoints(0) == kept[-1:]
         assert (await room.store.ledger.trades(1, from_id=1))[0].trade_id > 1
         await room.assert_sound()
+
+
+async def test_profit_outlives_the_trades_that_made_it(tmp_path: Path) -> None:
+    async def told(kept: Positions, account: int) -> tuple[int, ...]:
+        (found,) = await kept.of(account, [room.instruments[0]])
+        return found[1].opening(0, 0, 0)
+
+    async with engine_room(tmp_path) as room:
+        ledger = room.store.ledger
+        running, lagging = Positions(ledger), Positions(ledger)
+        await trade(room)
+        await told(lagging, ANN)
+        await room.place(room.order("buy 9@1010", BEN), room.order("sell 7@1010"))
+        before = [await told(running, account) for account in (ANN, BEN)]
+        await room.keeper.fold_now()
+        await room.keeper.checkpoint_all()
+        await keeper_of(room, days=8)._retain(0)
+        assert await ledger.trades(1, from_id=0) == []
+        for kept in (running, lagging, Positions(ledger)):
+            assert [await told(kept, account) for account in (ANN, BEN)] == before
+        await room.place(room.order("sell 8@1020"), room.order("buy 8@1020", BEN))
+        after = await told(running, ANN)
+        assert after[5] > before[0][5], "the sale made a profit"
+        for kept in (running, lagging, Positions(ledger)):
+            assert [await told(kept, ANN) for _ in range(2)] == [after] * 2
 
 
 async def test_a_journal_beyond_its_size_loses_its_oldest_records_early(tmp_path: Path) -> None:
