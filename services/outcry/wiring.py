@@ -19,10 +19,10 @@ from outcry.adapters.sqlite import InUse as InUse
 from outcry.adapters.sqlite import Store
 from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
 from outcry.ports import OutcomeUnknown, OutOfService
+from outcry.roles.admin import masterkey
 from outcry.roles.admin.control import WHERE, Control, NotRunning, ask_running
 from outcry.roles.admin.demo import WithoutDemoKeys
 from outcry.roles.admin.founding import Founding, start_price, terms_of
-from outcry.roles.admin.masterkey import master_key
 from outcry.roles.admin.rules import Refused
 from outcry.roles.admin.verbs import Admin, Params, Result
 from outcry.roles.api import account, batch, lists, marketdata, native, sapi, trading
@@ -94,9 +94,11 @@ class Exchange:
     async def start(self) -> None:
         """Opens the store, founds the venue, recovers, and lets every role run. Raises Damaged, OutOfService."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        masterkey.refuse_emptied(self._folder / LEDGER_FILE, self._folder / MASTER_KEY_FILE)
         await asyncio.to_thread(self.store.open)
         await self._keep_partitions()
         vault = await _vault(self.settings, self.store)
+        masterkey.refuse_strange(_key_path(self.settings), await self.store.ledger.keys(), vault.opens)
         self._founding = Founding(
             self.store.ledger, self.store.journal, self.clock, vault.seal, self.settings, self._progress
         )
@@ -376,8 +378,11 @@ def _existing(settings: Settings) -> Path:
 
 async def _vault(settings: Settings, store: Store) -> Vault:
     """The vault of the data directory; only one without any API key may get a new master key."""
-    path = Path(settings.master_key_file) if settings.master_key_file else Path(settings.data_dir) / MASTER_KEY_FILE
-    return Vault(master_key(path, may_create=not await store.ledger.keys()))
+    return Vault(masterkey.master_key(_key_path(settings), may_create=not await store.ledger.keys()))
+
+
+def _key_path(settings: Settings) -> Path:
+    return Path(settings.master_key_file) if settings.master_key_file else Path(settings.data_dir) / MASTER_KEY_FILE
 
 
 def _in_loop(main: Coroutine[Any, Any, T]) -> T:

@@ -1,9 +1,13 @@
 """One process holds everything together: it starts again where it stood, and ends in order."""
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from outcry.ports import Damaged
 from outcry.roles.engine.verify import verify
 from outcry.settings import Settings
 from outcry.wiring import Exchange
@@ -152,6 +156,25 @@ async def test_a_simulated_market_goes_on_at_the_price_where_it_stopped(tmp_path
             _, depth = await client.get("/api/v3/depth", symbol="BTCUSD")
         assert abs(float(depth["bids"][0][0]) / last - 1) < 0.01
         assert abs(float(depth["asks"][0][0]) / last - 1) < 0.01
+
+
+async def test_the_master_key_of_another_exchange_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        pass
+    (tmp_path / "master.key").write_bytes(os.urandom(32))
+    with pytest.raises(Damaged, match="opens none of the 2 API secrets"):
+        async with running(tmp_path):
+            pass
+
+
+async def test_an_emptied_ledger_is_not_founded_again(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        pass
+    (tmp_path / "outcry.db").write_bytes(b"")
+    with pytest.raises(Damaged, match="says that there was an exchange"):
+        async with running(tmp_path):
+            pass
+    assert (tmp_path / "outcry.db").stat().st_size == 0
 
 
 async def test_stopping_what_never_started_is_no_trouble(tmp_path: Path) -> None:

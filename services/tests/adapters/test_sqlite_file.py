@@ -183,6 +183,12 @@ def test_only_a_failed_commit_leaves_the_outcome_unknown(code: int, committing: 
     assert type(fault_of(failure(code), Path("x.db"), committing=committing)) is meaning
 
 
+def test_an_empty_file_is_no_exchange_to_read(tmp_path: Path) -> None:
+    (tmp_path / "x.db").touch()
+    with pytest.raises(Damaged, match="it is empty"):
+        opened(tmp_path / "x.db", read_only=True)
+
+
 def test_a_newer_file_is_refused_in_plain_words(tmp_path: Path) -> None:
     opened(tmp_path / "x.db").close()
     with sqlite3.connect(tmp_path / "x.db") as db:

@@ -49,7 +49,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that can only read. Raises Damaged, OutOfService."""
+    """A connection that can only read what a writer has begun. Raises Damaged, OutOfService."""
     _refuse_old_sqlite()
     try:
         db = sqlite3.connect(
@@ -58,7 +58,8 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA busy_timeout = 5000")
         db.execute("PRAGMA cache_size = -16384")
         db.execute("PRAGMA temp_store = MEMORY")
-        check_version(db, path)
+        if not check_version(db, path):
+            raise damaged(path, "it is empty")
     except sqlite3.Error as error:
         raise fault_of(error, path) from error
     return db

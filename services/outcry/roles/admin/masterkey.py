@@ -1,10 +1,13 @@
 """The key that seals all API secrets: made once, kept in a file that only its owner can read."""
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from outcry.ports import Damaged
+from outcry.roles.admin.founding import HMAC
+from outcry.rows import KeyRow
 
 KEY_BYTES: Final = 32
 
@@ -30,6 +33,25 @@ def master_key(path: Path, *, may_create: bool) -> bytes:
         os.fsync(file.fileno())
     made.replace(path)
     return _read(path)
+
+
+def refuse_emptied(ledger: Path, path: Path) -> None:
+    """A master key is made after the ledger: beside one, no exchange begins with an empty file. Raises Damaged."""
+    if path.exists() and ledger.exists() and not ledger.stat().st_size:
+        raise Damaged(
+            f"{ledger} is empty, but {path.name} beside it says that there was an exchange. Put back a backup; "
+            f"or remove {ledger.name} to found a new one."
+        )
+
+
+def refuse_strange(path: Path, keys: Iterable[KeyRow], opens: Callable[[bytes, str], bool]) -> None:
+    """Under a master key that opens no secret nobody could sign, and nobody would be told why. Raises Damaged."""
+    sealed = [key for key in keys if key.kind == HMAC and not key.revoked_ms]
+    if sealed and not any(opens(key.secret, key.api_key) for key in sealed):
+        raise Damaged(
+            f"{path} opens none of the {len(sealed)} API secrets of this exchange: it is the master key of another "
+            "one, or damaged. Put it back from a backup; or revoke the keys (`outcry keys list`) and start again."
+        )
 
 
 def _read(path: Path) -> bytes:

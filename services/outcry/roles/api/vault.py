@@ -56,6 +56,14 @@ class Vault:
         except InvalidTag:
             raise BadSeal("The stored secret was sealed under another master key, or is damaged.") from None
 
+    def opens(self, sealed: bytes, api_key: str) -> bool:
+        """Whether the secret was sealed under this master key and is whole."""
+        try:
+            self.unseal(sealed, api_key)
+        except BadSeal:
+            return False
+        return True
+
 
 @dataclass(slots=True, frozen=True)
 class Credential:
