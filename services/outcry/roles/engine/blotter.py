@@ -216,6 +216,8 @@ class Blotter:
             self.moved[account] = None
 
     def _amend(self, amended: OrderAmended, offset: int, time_ms: int) -> None:
+        order = self._pit.find(amended.order_id)
+        assert order is not None, f"amended order {amended.order_id} is not open"
         self.amendments.append(
             AmendmentRow(
                 self._part,
@@ -225,7 +227,7 @@ class Blotter:
                 amended.account,
                 amended.order_id,
                 amended.old_client_id,
-                self._pit.touched[amended.order_id].client_order_id,
+                order.client_order_id,
                 amended.old_qty,
                 amended.qty,
                 time_ms,
