@@ -48,11 +48,9 @@ def install() -> None:
         command = f"apt-get install -y --no-install-recommends {' '.join(missing)}"
         if os.geteuid() != 0 or shutil.which("apt-get") is None:
             raise Trouble(f"These are missing: {', '.join(missing)}. Run as root: {command}")
-        _say(f"Installing {', '.join(missing)} ...")
         # The packages' own services must not start: Outcry's instances are private ones.
         with _no_services():
-            _sh(["apt-get", "update", "-qq"])
-            _sh([*command.split(), "-qq"], env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+            _sh(["sh", str(HERE / "apt.sh"), "The tests need the components of a cluster.", *missing])
     if not _has_kafka():
         _say("Fetching Apache Kafka 4.3.0 from Maven Central ...")
         KAFKA_LIBS.mkdir(parents=True, exist_ok=True)
@@ -311,10 +309,10 @@ def _no_services() -> Iterator[None]:
             policy.unlink()
 
 
-def _sh(command: Sequence[str], *, log: Path | None = None, env: dict[str, str] | None = None) -> None:
+def _sh(command: Sequence[str], *, log: Path | None = None) -> None:
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(log.open("ab")) if log else sys.stderr
-        done = subprocess.run(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=env, cwd="/", check=False)
+        done = subprocess.run(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd="/", check=False)
     if done.returncode:
         raise Trouble(f"`{' '.join(map(str, command))}` failed" + (f"; see {log}" if log else ""))
 

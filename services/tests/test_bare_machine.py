@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHELL_TOOLS = ("sh", "basename", "cat", "chmod", "cmp", "cp", "dirname", "grep", "mkdir", "mktemp", "rm", "sed", "tail")
 
 NO_VENV = 'case "$*" in *ensurepip*) exit 1 ;; esac'  # a python3 as Debian splits it
-A_GOOD_PYTHON = f'exec {sys.base_prefix}/bin/python3 "$@"'
+A_GOOD_PYTHON = 'exec {}/bin/python{}.{} "$@"'.format(sys.base_prefix, *sys.version_info)
 TOO_OLD = 'case "$*" in *version_info*) exit 1 ;; esac'
 
 
