@@ -13,7 +13,7 @@ from outcry.roles.api.openapi import SERVICE
 from outcry.roles.api.orderform import ORDER_PARAMS
 from outcry.roles.stream.session import SESSION_METHODS
 from outcry.settings import described
-from outcry.wiring import ENDPOINTS
+from outcry.wiring.endpoints import ENDPOINTS
 
 ROOT = Path(__file__).resolve().parents[2]
 WIRE = (ROOT / "docs/wire.md").read_text()

@@ -10,7 +10,7 @@ import pytest
 from outcry.ports import Damaged
 from outcry.roles.engine.verify import verify
 from outcry.settings import Settings
-from outcry.wiring import Exchange
+from outcry.wiring.embedded import Exchange
 from tests.support.inprocess import Client, running
 
 SELL = {"symbol": "BTCUSD", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.5", "price": "60000"}

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from outcry.roles.api.endpoint import Endpoint
-from outcry.wiring import ENDPOINTS
+from outcry.wiring.endpoints import ENDPOINTS
 from tests.support.venue import Exchange, running_exchange
 
 LONG = bool(os.environ.get("OUTCRY_TEST_LONG"))

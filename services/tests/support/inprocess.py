@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import httpx
 
 from outcry.settings import Settings
-from outcry.wiring import Exchange
+from outcry.wiring.embedded import Exchange
 
 KEY, SECRET = "outcry-demo-key-1", "outcry-demo-secret-1"
 

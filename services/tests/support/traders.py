@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from outcry.wiring import Exchange
+from outcry.wiring.embedded import Exchange
 from tests.support.inprocess import Client, running
 
 ORDER = "/api/v3/order"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from outcry.roles.api.insider import Insider
-from outcry.wiring import ENDPOINTS
+from outcry.wiring.endpoints import ENDPOINTS
 from tests.support.traders import Trader, market
 
 AMEND = "/api/v3/order/amend/keepPriority"

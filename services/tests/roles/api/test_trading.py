@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from outcry.roles.api.insider import Insider
-from outcry.wiring import ENDPOINTS
+from outcry.wiring.endpoints import ENDPOINTS
 from tests.support.traders import UNKNOWN, error, market
 
 REPLACE = "/api/v3/order/cancelReplace"

@@ -13,7 +13,7 @@ from outcry.roles.engine import streams as streams_module
 from outcry.roles.engine.follower import streams_at
 from outcry.roles.engine.streams import Depth, Followed, Print, Seen, Streams
 from outcry.roles.engine.verify import verify
-from outcry.wiring import Exchange
+from outcry.wiring.embedded import Exchange
 from tests.support.inprocess import running
 from tests.support.served import served
 

@@ -1,16 +1,12 @@
-"""Which adapter keeps which promise, and which parts make a process; no other file knows."""
+"""The embedded exchange: every role in one process on one SQLite file."""
 
 import asyncio
-import gc
-import logging
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
-
-import uvloop
+from typing import Any, Final
 
 from outcry import __version__
 from outcry.adapters.clock import SystemClock
@@ -20,16 +16,13 @@ from outcry.adapters.sqlite import Store
 from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.admin import masterkey
-from outcry.roles.admin.control import WHERE, Control, NotRunning, ask_running
+from outcry.roles.admin.control import Control
 from outcry.roles.admin.demo import WithoutDemoKeys
 from outcry.roles.admin.founding import Founding, start_price, terms_of
-from outcry.roles.admin.rules import Refused
-from outcry.roles.admin.verbs import Admin, Params, Result
-from outcry.roles.api import account, batch, lists, marketdata, native, sapi, trading
+from outcry.roles.admin.verbs import Admin
 from outcry.roles.api import listing as api_listing
 from outcry.roles.api.app import build_app
 from outcry.roles.api.desk import Desk
-from outcry.roles.api.endpoint import Endpoint
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.gate import Gate
 from outcry.roles.api.insider import Insider
@@ -38,14 +31,9 @@ from outcry.roles.api.vault import KeyRing, Vault
 from outcry.roles.api.venue import Venue
 from outcry.roles.api.wire import Asgi
 from outcry.roles.crew import Crew
-from outcry.roles.engine import replay as engine_replay
-from outcry.roles.engine import verify as engine_verify
 from outcry.roles.engine.engine import Engine
-from outcry.roles.engine.follower import streams_at
 from outcry.roles.engine.keeper import Keeper
-from outcry.roles.engine.streams import Streams, no_streams
 from outcry.roles.simulate.role import AskRefused, Simulation
-from outcry.roles.stream import listenkeys
 from outcry.roles.stream.hub import Hub
 from outcry.roles.stream.protocol import StreamProtocol
 from outcry.roles.stream.sockets import MarketSockets
@@ -53,29 +41,15 @@ from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
 from outcry.settings import DEMO_SYMBOLS, Settings
 from outcry.telemetry import Telemetry
+from outcry.wiring.at_rest import LEDGER_FILE, MASTER_KEY_FILE, key_path, vault_of
+from outcry.wiring.endpoints import ENDPOINTS
+from outcry.wiring.process import Progress, begin_logging, in_loop, spare_the_collector
 
 POD: Final = "embedded"  # the directory's lock keeps it unique, so a restart takes its own leases back at once
-LEDGER_FILE: Final = "outcry.db"
-MASTER_KEY_FILE: Final = "master.key"
 DRAIN_SECONDS: Final = 5.0  # for accepted orders to get their answers at the end
 GOODBYE_SECONDS: Final = 0.5  # over which WebSocket clients are closed
 WATCH_SECONDS: Final = 1.0
 SWITCH_SECONDS: Final = 0.0005  # the ledger's writer gets the interpreter back soon: 5 to 10 % more orders by batch
-COLLECT_AFTER: Final = (50_000, 20, 100)  # allocations, and generations, between two collections
-
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (
-    *marketdata.ENDPOINTS,
-    *account.ENDPOINTS,
-    *trading.ENDPOINTS,
-    *lists.ENDPOINTS,
-    *batch.ENDPOINTS,
-    *sapi.ENDPOINTS,
-    *native.ENDPOINTS,
-    *listenkeys.ENDPOINTS,
-)
-
-Progress = Callable[[str], None]
-T = TypeVar("T")
 
 
 class Exchange:
@@ -97,8 +71,8 @@ class Exchange:
         masterkey.refuse_emptied(self._folder / LEDGER_FILE, self._folder / MASTER_KEY_FILE)
         await asyncio.to_thread(self.store.open)
         await self._keep_partitions()
-        vault = await _vault(self.settings, self.store)
-        masterkey.refuse_strange(_key_path(self.settings), await self.store.ledger.keys(), vault.opens)
+        vault = await vault_of(self.settings, self.store)
+        masterkey.refuse_strange(key_path(self.settings), await self.store.ledger.keys(), vault.opens)
         self._founding = Founding(
             self.store.ledger, self.store.journal, self.clock, vault.seal, self.settings, self._progress
         )
@@ -233,11 +207,8 @@ class Exchange:
 
 def serve(settings: Settings, progress: Progress) -> int:
     """Runs the exchange until a signal ends it; returns the exit status. Raises what ``Exchange.start`` raises."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    return _in_loop(_serve(settings, progress))
+    begin_logging(settings)
+    return in_loop(_serve(settings, progress))
 
 
 async def _serve(settings: Settings, progress: Progress) -> int:
@@ -246,7 +217,7 @@ async def _serve(settings: Settings, progress: Progress) -> int:
     progress(f"Outcry {__version__} starts on {Path(settings.data_dir).resolve()}")
     try:
         await exchange.start()
-        _spare_the_collector()
+        spare_the_collector()
         sys.setswitchinterval(SWITCH_SECONDS)
         server = Server(config_of(exchange.app, StreamProtocol), exchange.part)
         _announce(exchange, listener, progress)
@@ -256,13 +227,6 @@ async def _serve(settings: Settings, progress: Progress) -> int:
         listener.close()
     progress("Stopped.")
     return 0
-
-
-def _spare_the_collector() -> None:
-    """Rows and messages hold no cycles, so looking for some seldom is enough; what start-up made stays for good."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _announce(exchange: Exchange, listener: socket.socket, progress: Progress) -> None:
@@ -275,78 +239,6 @@ def _announce(exchange: Exchange, listener: socket.socket, progress: Progress) -
         progress(f"  account {account_id}: key {api_key}  secret {secret}")
     if exchange.issued and not settings.loopback:
         progress("  These secrets are shown this once. `outcry keys create` issues more.")
-
-
-def administer(settings: Settings, verb: str, params: Params) -> tuple[Result, bool]:
-    """Carries out an operator's verb; True when a running exchange did it. Raises Refused."""
-
-    async def ask() -> tuple[Result, bool]:
-        folder = Path(settings.data_dir)
-        try:
-            return await ask_running(folder, verb, params), True
-        except NotRunning:
-            return await _administer_at_rest(settings, verb, params), False
-
-    return _in_loop(ask())
-
-
-async def _administer_at_rest(settings: Settings, verb: str, params: Params) -> Result:
-    store = Store(_existing(settings), clock=SystemClock())
-    await asyncio.to_thread(store.open)
-    try:
-        vault = await _vault(settings, store)
-        return await Admin(store.ledger, store.journal, SystemClock(), vault.seal).run(verb, params)
-    finally:
-        await asyncio.to_thread(store.close)
-
-
-def verify(settings: Settings, progress: Progress, *, streams: bool = True) -> engine_verify.Report:
-    """Proves the invariants of a data directory, whose exchange may run meanwhile. Raises Refused, Damaged.
-
-    Where it runs, its ``streams`` are followed too.
-    """
-
-    async def prove(store: Store) -> engine_verify.Report:
-        followed = await _streams(settings) if streams else no_streams("left out as asked")
-        return await engine_verify.verify(store.ledger, store.journal, progress, followed)
-
-    return _reading(settings, prove)
-
-
-async def _streams(settings: Settings) -> Streams:
-    """The streams of the exchange that runs on the data directory, if one does."""
-    try:
-        where = await ask_running(Path(settings.data_dir), WHERE, {})
-    except NotRunning:
-        return no_streams("the exchange is not running, so there is no stream to follow")
-    except Refused as refused:
-        return no_streams(str(refused))
-    return streams_at(where["url"]) if where["url"] else no_streams("the exchange serves no clients")
-
-
-def replay(settings: Settings, partition: int | None, progress: Progress) -> list[engine_replay.Replayed]:
-    """Replays one partition or all and says where each stands. Raises Refused, Damaged."""
-    try:
-        done = _reading(settings, lambda store: engine_replay.replay(store.ledger, store.journal, partition, progress))
-    except engine_replay.NoStart as missing:
-        raise Refused(f"There is nothing to start a replay from: {missing}.") from None
-    if not done:
-        raise Refused(f"There is no partition {partition}. Leave --partition out to replay them all.")
-    return done
-
-
-def _reading(settings: Settings, use: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
-    """Uses a store that cannot be written to."""
-
-    async def read() -> T:
-        store = Store(_existing(settings), clock=SystemClock(), read_only=True)
-        await asyncio.to_thread(store.open)
-        try:
-            return await use(store)
-        finally:
-            await asyncio.to_thread(store.close)
-
-    return _in_loop(read())
 
 
 def _asking(insider: Insider) -> Callable[[str, int, Mapping[str, str]], Coroutine[Any, Any, None]]:
@@ -365,26 +257,3 @@ def _asking(insider: Insider) -> Callable[[str, int, Mapping[str, str]], Corouti
                 raise AskRefused(refusal.code, refusal.text) from None
 
     return ask
-
-
-def _existing(settings: Settings) -> Path:
-    path = Path(settings.data_dir) / LEDGER_FILE
-    if not path.exists():
-        raise Refused(
-            f"There is no exchange in {path.parent}. Name its directory with --data, or start one: outcry up."
-        )
-    return path
-
-
-async def _vault(settings: Settings, store: Store) -> Vault:
-    """The vault of the data directory; only one without any API key may get a new master key."""
-    return Vault(masterkey.master_key(_key_path(settings), may_create=not await store.ledger.keys()))
-
-
-def _key_path(settings: Settings) -> Path:
-    return Path(settings.master_key_file) if settings.master_key_file else Path(settings.data_dir) / MASTER_KEY_FILE
-
-
-def _in_loop(main: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
