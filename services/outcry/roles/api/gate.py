@@ -1,7 +1,7 @@
 """Lets a request in: whose it is, whether it may, what it costs and what it says; REST and the WebSocket API alike."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -18,6 +18,7 @@ API_KEY = re.compile(r"[A-Za-z0-9_-]{8,128}", re.ASCII)
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 NATIVE: Final = "/v1/"
 
+_NOBODYS_SECRET: Final = b"nobody's"  # as an unknown key is refused anyway, any will do
 _SCOPES: Final = {KEY_ONLY: "", READ: "read", TRADE: "trade"}
 
 
@@ -94,16 +95,11 @@ class Gate:
     ) -> tuple[Credential | None, int]:
         if endpoint.security == PUBLIC:
             return None, 0
-        if endpoint.security != KEY_ONLY:
-            _require_envelope(sent)
-        credential = await self._credential(endpoint, request.api_key, request.client_ip)
         if endpoint.security == KEY_ONLY:
-            return credential, 0
-        until_us = self._until_us(sent)
-        payload = signing.rest_payload(request.query, request.body)
-        if not signing.matches(credential.key.kind, credential.secret, payload, sent["signature"]):
-            raise signing.invalid_signature()
-        return credential, until_us
+            return await self._credential(endpoint, request.api_key, request.client_ip), 0
+        _require_envelope(sent)
+        payloads = (signing.rest_payload(request.query, request.body),)
+        return await self._signer(endpoint, (request.api_key, request.client_ip), sent, payloads)
 
     async def _ws_caller(
         self, endpoint: Endpoint, params: Mapping[str, Any], sent: Mapping[str, Any], session: Session
@@ -115,16 +111,10 @@ class Gate:
         api_key = sent.get("apiKey")
         if not api_key:
             raise missing("apiKey")
-        if endpoint.security != KEY_ONLY:
-            _require_envelope(sent)
-        credential = await self._credential(endpoint, api_key, session.client_ip)
         if endpoint.security == KEY_ONLY:
-            return credential, 0
-        until_us = self._until_us(sent)
-        kind, secret, signature = credential.key.kind, credential.secret, sent["signature"]
-        if not any(signing.matches(kind, secret, payload, signature) for payload in signing.ws_payloads(params)):
-            raise signing.invalid_signature()
-        return credential, until_us
+            return await self._credential(endpoint, api_key, session.client_ip), 0
+        _require_envelope(sent)
+        return await self._signer(endpoint, (api_key, session.client_ip), sent, signing.ws_payloads(params))
 
     async def _logged_on(self, endpoint: Endpoint, sent: Mapping[str, Any], session: Session) -> tuple[Credential, int]:
         assert session.key is not None
@@ -142,10 +132,31 @@ class Gate:
         credential = await self.keys.find(session.key.api_key) if session.key else None
         return credential is not None and credential.allows("", session.client_ip, self.venue.clock.now_ms())
 
+    async def _signer(
+        self, endpoint: Endpoint, caller: tuple[Any, str], sent: Mapping[str, Any], payloads: Sequence[bytes]
+    ) -> tuple[Credential, int]:
+        """Whose signature fits one of the payloads, and how long it is good. ``caller`` is API key and address.
+
+        An unknown key costs the work of a bad signature, so that time does not tell which keys there are.
+        """
+        found = await self._find(caller[0])
+        kind, secret = (found.key.kind, found.secret) if found is not None else (signing.HMAC, _NOBODYS_SECRET)
+        fits = any(signing.matches(kind, secret, payload, sent["signature"]) for payload in payloads)
+        credential = self._allowed(endpoint, found, caller[1])
+        until_us = self._until_us(sent)
+        if not fits:
+            raise signing.invalid_signature()
+        return credential, until_us
+
     async def _credential(self, endpoint: Endpoint, api_key: Any, client_ip: str) -> Credential:
+        return self._allowed(endpoint, await self._find(api_key), client_ip)
+
+    async def _find(self, api_key: Any) -> Credential | None:
         if type(api_key) is not str or API_KEY.fullmatch(api_key) is None:
             raise Refusal(-2014, "API-key format invalid.", 401)
-        credential = await self.keys.find(api_key)
+        return await self.keys.find(api_key)
+
+    def _allowed(self, endpoint: Endpoint, credential: Credential | None, client_ip: str) -> Credential:
         now_ms = self.venue.clock.now_ms()
         if credential is None or not credential.allows(_SCOPES[endpoint.security], client_ip, now_ms):
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
