@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +29,13 @@ class Report:
     unchecked: list[str] = field(default_factory=list)
     since_ms: int = 0  # log time from which on everything is kept
 
+    def conclude(self, text: str, problems: Sequence[str]) -> None:
+        """A check found problems, or what its text says."""
+        if problems:
+            self.problems += problems
+        else:
+            self.checked.append(text)
+
 
 async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress, streams: Streams = NO_STREAMS) -> Report:
     """Checks a stopped or a running system; each partition up to where it stands when its turn comes.
@@ -40,14 +48,16 @@ async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress, s
         progress(f"partition {row.part}: replaying its log")
         if row.status != "RUN":
             report.problems.append(f"partition {row.part} is halted: {row.halt_reason}")
-        found = await supervise_partition(ledger, journal, row.part, progress)
+        found = await _prove(ledger, journal, row.part, progress)
         report.checked += found.checked
         report.problems += found.problems
         report.since_ms = max(report.since_ms, found.since_ms)
     progress("reading what clients were told")
     await _check_told(ledger, report)
     progress("counting all money")
-    _check_money(await ledger.money(), report)
+    money = await ledger.money()
+    _check_money(money, report)
+    _check_holds(money, report)
     progress("following the streams")
     followed = Followed(ledger, journal, streams)
     await followed.follow()
@@ -55,6 +65,20 @@ async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress, s
     report.unchecked += followed.unchecked
     report.problems += followed.problems
     return report
+
+
+async def _prove(ledger: EvidenceLedger, journal: Journal, part: int, progress: Progress) -> Report:
+    """One partition; once more where retention took the replay's beginning away meanwhile."""
+    oldest = await _oldest_checkpoint(ledger, part)
+    found = await supervise_partition(ledger, journal, part, progress)
+    if found.problems and await _oldest_checkpoint(ledger, part) != oldest:
+        progress(f"partition {part}: its oldest records were thrown away meanwhile; once more")
+        found = await supervise_partition(ledger, journal, part, progress)
+    return found
+
+
+async def _oldest_checkpoint(ledger: EvidenceLedger, part: int) -> int:
+    return min((kept.next_offset for kept in await ledger.checkpoints(part)), default=-1)
 
 
 async def supervise_partition(ledger: EvidenceLedger, journal: Journal, part: int, progress: Progress) -> Report:
@@ -78,52 +102,52 @@ async def supervise_partition(ledger: EvidenceLedger, journal: Journal, part: in
         f"partition {part}: a replay of records {start} to {end} gives the ledger's rows ({counts}) and hashes;"
         " each journaled order has one outcome or none yet; ids are dense, quantities kept, the book is not crossed"
     )
-    return Report([text], comparison.problems, since_ms=replay.start.row.log_time)
+    return Report([] if comparison.problems else [text], comparison.problems, since_ms=replay.start.row.log_time)
 
 
 async def _check_told(ledger: EvidenceLedger, report: Report) -> None:
     told = Told(ledger, report.since_ms)
     await told.check()
-    report.problems += told.problems
-    report.checked.append(
+    report.conclude(
         f"idempotency: each of {told.keys:,} keys has orders of its own account and of no other key, and"
-        f" {told.answers:,} kept answers tell what the ledger says"
+        f" {told.answers:,} kept answers tell what the ledger says",
+        told.problems,
     )
 
 
 def _check_money(money: Money, report: Report) -> None:
     totals: Counter[int] = Counter()
     world: Counter[int] = Counter()
+    problems = []
     for account, asset, free, held in money.balances:
         totals[asset] += free + held
         if account == WORLD_ACCOUNT:
             world[asset] += free + held
         elif free < 0 or held < 0:
-            report.problems.append(f"account {account} has {free} free and {held} held of asset {asset}")
+            problems.append(f"account {account} has {free} free and {held} held of asset {asset}")
     for asset, total in totals.items():
         if total:
-            report.problems.append(f"asset {asset}: all balances sum to {total}, not to zero with the world's")
+            problems.append(f"asset {asset}: all balances sum to {total}, not to zero with the world's")
     transfers = dict(money.transfers)
     for asset in sorted({*transfers, *world}):
         if -world[asset] != transfers.get(asset, 0):
-            report.problems.append(
-                f"asset {asset}: accounts have {-world[asset]}, transfers sum to {transfers.get(asset, 0)}"
-            )
-    _check_holds(money, report)
-    report.checked.append(
+            problems.append(f"asset {asset}: accounts have {-world[asset]}, transfers sum to {transfers.get(asset, 0)}")
+    report.conclude(
         f"money: {len(money.balances):,} balances in {len(totals)} assets equal deposits less withdrawals,"
-        " and none is negative"
+        " and none is negative",
+        problems,
     )
 
 
 def _check_holds(money: Money, report: Report) -> None:
     held = {(account, asset): held for account, asset, _, held in money.balances if held}
     needs = {(account, asset): need for account, asset, need in money.needs}
+    problems = []
     for account, asset in sorted({*held, *needs}):
         has, need = held.get((account, asset), 0), needs.get((account, asset), 0)
         if has != need:
-            report.problems.append(f"account {account} holds {has} of asset {asset}, its orders need {need}")
-    report.problems += [
+            problems.append(f"account {account} holds {has} of asset {asset}, its orders need {need}")
+    problems += [
         f"order {order_id} has one outcome among the orders and another at intake" for order_id in money.strays
     ]
-    report.checked.append(f"holds: {len(held):,} equal what open orders and orders on their way need")
+    report.conclude(f"holds: {len(held):,} equal what open orders and orders on their way need", problems)

@@ -2,7 +2,9 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +13,11 @@ from outcry.codec import encode_frame
 from outcry.market.commands import AmendOrder, Tick
 from outcry.market.terms import STOP_LOSS_LIMIT
 from outcry.ports import Clock
+from outcry.roles.engine.keeper import Keeper
 from outcry.roles.engine.replay import replay
 from outcry.roles.engine.verify import verify
+from outcry.rows import Record
+from outcry.settings import Settings
 from tests.support.engine_room import ANN, BEN, EngineRoom, engine_room
 
 TAMPERED = {
@@ -187,3 +192,38 @@ async def test_a_journal_that_is_gone_before_its_checkpoint_is_a_finding(tmp_pat
         await room.keeper.checkpoint_all()
         await room.store.journal.append([(0, encode_frame([Tick(command_id=0, symbol_id=0)]))])
         await room.caught_up()
+
+
+class RetainingJournal:
+    """A journal whose keeper throws old records away when it is first read."""
+
+    def __init__(self, room: EngineRoom) -> None:
+        self._room = room
+        self.retained = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._room.store.journal, name)
+
+    async def read(self, positions: Mapping[int, int], max_records: int, wait_seconds: float) -> list[Record]:
+        if not self.retained:
+            self.retained = True
+            settings = Settings(journal_max_bytes=1)
+            room = self._room
+            keeper = Keeper(
+                ledger=room.store.ledger, journal=room.store.journal, clock=room.clock, partitions=room.partitions,
+                settings=settings,
+            )  # fmt: skip
+            await keeper._retain(0)
+        return await self._room.store.journal.read(positions, max_records, wait_seconds)
+
+
+async def test_retention_in_the_middle_of_a_replay_is_no_finding(tmp_path: Path) -> None:
+    async with engine_room(tmp_path) as room:
+        await room.place(room.order("buy 3@1000"), room.order("sell 3@1000", BEN))
+        await room.keeper.checkpoint_all()
+        await room.place(room.order("buy 3@1000"), room.order("sell 3@1000", BEN))
+        await room.keeper.fold_now()
+        journal = RetainingJournal(room)
+        report = await verify(room.store.ledger, journal, silent)  # type: ignore[arg-type]
+        assert journal.retained and (await room.store.journal.first_offsets())[0] > 0
+        assert report.problems == []
