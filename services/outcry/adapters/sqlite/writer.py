@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from outcry.adapters.sqlite.schema import connect_writer
 from outcry.ports import Clock, OutOfService
 
 MAX_JOBS = 256  # jobs in one transaction
+TURN_SECONDS = 0.002  # after this long a transaction takes no further job: who waits for the first ones has work to do
 MAX_WAITING = 8192  # jobs that may wait; beyond it the writer says that it is out of service
 
 T = TypeVar("T")
@@ -92,6 +94,7 @@ class Writer:
             reports = self._together(tasks)
             if reports is None:
                 reports = [self._alone(task) for task in tasks]
+            self._put_back(tasks[len(reports) :])
             _deliver(reports)
 
     def _take(self) -> list[Task]:
@@ -100,24 +103,30 @@ class Writer:
                 self._ready.wait()
             return [self._tasks.popleft() for _ in range(min(len(self._tasks), MAX_JOBS))]
 
+    def _put_back(self, tasks: list[Task]) -> None:
+        with self._ready:
+            self._tasks.extendleft(reversed(tasks))
+
     def _together(self, tasks: list[Task]) -> list[Report] | None:
-        """All tasks in one transaction, or None when one of several failed: nothing was written then."""
+        """The first tasks in one transaction, all if time allows; None when one failed: nothing was written then."""
         try:
             work = self._begin()
         except sqlite3.Error as error:
             self._roll_back()
             return _failed(tasks, fault_of(error, self._path))
+        until = time.monotonic() + TURN_SECONDS
         reports = [supervise(tasks[0], work)]
         for task in tasks[1:]:
-            if reports[-1].error is None:
-                reports.append(supervise(task, work))
+            if reports[-1].error is not None or time.monotonic() > until:
+                break
+            reports.append(supervise(task, work))
         failure = reports[-1].error or supervise_flush(work)
         if failure is None:
             return self._commit(reports)
         self._roll_back()
         if isinstance(failure, sqlite3.Error):
             failure = fault_of(failure, self._path)
-        return _failed(tasks, failure) if len(tasks) == 1 else None
+        return _failed(tasks[:1], failure) if len(reports) == 1 else None
 
     def _alone(self, task: Task) -> Report:
         reports = self._together([task])
