@@ -104,7 +104,7 @@ class Recipe:
         for slot in self._slots:
             _take(slot, sent, instruments, found)
         if self._exclusive and "symbol" in found and "symbols" in found:
-            raise Refusal(-1128, "Combination of optional parameters invalid. Recommendation: 'symbol' or 'symbols'.")
+            raise Refusal(-1128, "Combination of optional parameters invalid.")
         return found
 
     def _read_strictly(self, sent: Mapping[str, Any], instruments: Instruments) -> dict[str, Any]:

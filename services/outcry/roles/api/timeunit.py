@@ -15,6 +15,7 @@ TIME_FIELDS: Final = frozenset(
         "trailingTime",
         "openTime",
         "closeTime",
+        "since",
         "T",
     )
 )

@@ -18,13 +18,14 @@ from outcry.market.terms import (
 from outcry.ports import Outcome, OutOfService
 from outcry.roles.api.answers import answer_of, canceled, canceled_lists, ended, placed, replaced
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
-from outcry.roles.api.errors import Refusal
+from outcry.roles.api.errors import Refusal, market_closed
 from outcry.roles.api.idempotency import StoredAnswer, once, refused
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, Replace
 from outcry.roles.api.latecomers import taken
 from outcry.roles.api.limits import Limits
 from outcry.roles.api.orderform import ORDER_PARAMS, SYMBOL, caller_of, new_client_id, one_of, place_of, size_of
 from outcry.roles.api.render import Json, amended_json, legs_of, list_json
+from outcry.roles.api.selection import TRADING_STATUS, status_of
 from outcry.roles.api.tickets import Key, unknown_order
 
 RESTRICTIONS: Final = {
@@ -87,6 +88,8 @@ async def test_order(call: Call) -> Json:
     """POST /api/v3/order/test: all checks of a new order, and no order."""
     caller = caller_of(call)
     place_of(call.params, caller)
+    if status_of(call.params["symbol"], call.venue) != TRADING_STATUS:
+        raise market_closed()
     if not call.params.get("computeCommissionRates"):
         return {}
     account = caller.account

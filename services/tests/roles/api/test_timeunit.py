@@ -17,5 +17,5 @@ def test_a_candle_closes_with_the_last_microsecond_before_the_next_one_opens() -
 
 
 def test_what_has_not_happened_stays_minus_one() -> None:
-    waiting = {"workingTime": -1, "trailingTime": -1, "updateTime": 7}
-    assert in_micros("/api/v3/order", waiting) == waiting | {"updateTime": 7_000}
+    waiting = {"workingTime": -1, "trailingTime": -1, "updateTime": 7, "since": 8}
+    assert in_micros("/api/v3/order", waiting) == waiting | {"updateTime": 7_000, "since": 8_000}

@@ -1,8 +1,11 @@
 """Orders as a client sends them: through the front door, the desk, the journal and the engine, and back."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+from outcry.market.instrument import HALTED
+from outcry.roles.admin.control import ask_running
 from outcry.roles.api.insider import Insider
 from outcry.wiring.endpoints import ENDPOINTS
 from tests.support.traders import UNKNOWN, error, market
@@ -111,11 +114,17 @@ async def test_cancel_all_takes_every_order_of_the_symbol(tmp_path: Path) -> Non
 
 
 async def test_a_test_order_checks_everything_and_places_nothing(tmp_path: Path) -> None:
-    async with market(tmp_path) as (one, _, _):
+    async with market(tmp_path) as (one, _, exchange):
         assert await one.place("buy 0.1@50000", "/api/v3/order/test") == (200, {})
         rates = (await one.place("buy 0.1@50000", "/api/v3/order/test", computeCommissionRates="true"))[1]
         assert rates["standardCommissionForOrder"] == {"maker": "0.00100000", "taker": "0.00100000"}
         assert error(await one.place("buy 0.000001@50000", "/api/v3/order/test"))[1] == -1013
+        await ask_running(tmp_path, "symbols.halt", {"symbol": "BTCUSD", "actor": "tester"})
+        for _ in range(500):
+            if exchange.venue.instruments["BTCUSD"].status == HALTED:
+                break
+            await asyncio.sleep(0.01)
+        assert error(await one.place("buy 0.1@50000", "/api/v3/order/test")) == (400, -2010, "Market is closed.")
         assert await one.open_orders() == []
 
 
