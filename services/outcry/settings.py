@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
 LIMIT_SETS = ("binance", "high", "off")
 DEMO_SYMBOLS = ("BTCUSD", "ETHUSD", "ADAUSD", "DOTUSD", "SOLUSD", "LINKUSD", "AVAXUSD", "MATICUSD")
@@ -78,6 +78,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 SWITCH = Reader(_switch, "true or false")
 TEXT = Reader(str, "a text")
+REQUIRED = "<required>"
 SYMBOLS = Reader(_words, "a comma-separated choice of " + ",".join(DEMO_SYMBOLS))
 
 
@@ -146,18 +147,64 @@ class Settings:
         return self.host in LOOPBACK
 
 
-def read_settings(environ: Mapping[str, str], **given: Any) -> Settings:
+@dataclass(frozen=True, kw_only=True)
+class ClusterSettings(Settings):
+    """What a process of a cluster needs besides: where Kafka, PostgreSQL and Redis are, and who it is itself."""
+
+    kafka: str = _setting(REQUIRED, "OUTCRY_KAFKA", TEXT, "Kafka's bootstrap servers, as host:port,host:port")
+    postgres: str = _setting(REQUIRED, "OUTCRY_POSTGRES", TEXT, "PostgreSQL, as postgresql://user@host:port/database")
+    redis_fanout: str = _setting(
+        REQUIRED, "OUTCRY_REDIS_FANOUT", TEXT, "the Redis that carries market data and answers"
+    )
+    redis_state: str = _setting(REQUIRED, "OUTCRY_REDIS_STATE", TEXT, "the Redis that keeps rate limits and sessions")
+    topic: str = _setting("orders", "OUTCRY_TOPIC", TEXT, "the Kafka topic of the journal")
+    replication: int = _setting(1, "OUTCRY_REPLICATION", whole(1, 9), "copies of the topic, where setup creates it")
+    redis_prefix: str = _setting("", "OUTCRY_REDIS_PREFIX", TEXT, "what the names of all keys in Redis begin with")
+    pod: str = _setting(
+        "", "OUTCRY_POD", TEXT, "this process's name, unique in the cluster; empty: host name and process id"
+    )
+    lease_seconds: float = _setting(
+        6.0, "OUTCRY_LEASE_SECONDS", number(0.5, 60), "how long a silent engine keeps its partitions"
+    )
+    claim: str = _setting(
+        "share",
+        "OUTCRY_CLAIM",
+        one_of("share", "reserved"),
+        "which partitions an engine takes: its share, or only those reserved for it",
+    )
+    admin_host: str = _setting("127.0.0.1", "OUTCRY_ADMIN_HOST", TEXT, "the address of the admin port")
+    admin_port: int = _setting(
+        9100, "OUTCRY_ADMIN_PORT", whole(0, 65535), "the port of status, drains, probes and metrics; 0 is any free one"
+    )
+    admin_token_file: str = _setting(
+        "", "OUTCRY_ADMIN_TOKEN_FILE", TEXT, "holds the bearer token of writes to the admin port; empty: none are taken"
+    )
+    exchange_url: str = _setting(
+        "http://127.0.0.1:8080", "OUTCRY_URL", TEXT, "the api that `simulate` and `--url` talk to"
+    )
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+@overload
+def read_settings(environ: Mapping[str, str], **given: Any) -> Settings: ...
+@overload
+def read_settings(environ: Mapping[str, str], kind: type[Kind], **given: Any) -> Kind: ...
+def read_settings(environ: Mapping[str, str], kind: type[Any] = Settings, **given: Any) -> Any:
     """Settings from the environment; what is ``given`` on the command line (not None) wins.
 
     Raises SettingsError with every problem.
     """
     values: dict[str, Any] = {}
     problems = _misspelt(environ)
-    for each in fields(Settings):
+    for each in fields(kind):
         name, reader = each.metadata["name"], each.metadata["read"]
         wanted = given.get(each.name)
         text = environ.get(name, "").strip() if wanted is None else str(wanted)
         if not text:
+            if each.default == REQUIRED:
+                problems.append(f"{name} is missing: {each.metadata['about']}")
             continue
         try:
             values[each.name] = reader.read(text)
@@ -165,7 +212,7 @@ def read_settings(environ: Mapping[str, str], **given: Any) -> Settings:
             problems.append(f"{name if wanted is None else '--' + each.name} is {text!r}, but must be {reader.rule}")
     if problems:
         raise SettingsError("These settings are wrong:\n" + "\n".join(f"  - {problem}." for problem in problems))
-    return Settings(**values)
+    return kind(**values)
 
 
 class Described(NamedTuple):
@@ -177,16 +224,18 @@ class Described(NamedTuple):
     default: str
 
 
-def described() -> list[Described]:
-    """Every variable, in the order of the settings."""
+def described(kind: type[Settings] = Settings) -> list[Described]:
+    """Every variable, in the order of the settings; of a cluster's only those that the embedded exchange has not."""
+    known = {each.name for each in fields(Settings)} if kind is not Settings else set()
     return [
         Described(f.metadata["name"], f.metadata["about"], f.metadata["read"].rule, _shown(f.default))
-        for f in fields(Settings)
+        for f in fields(kind)
+        if f.name not in known
     ]
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:
-    known = [each.metadata["name"] for each in fields(Settings)]
+    known = [each.metadata["name"] for each in fields(ClusterSettings)]
     problems = []
     for name in sorted(environ):
         if name in known or not name.startswith(("OUTCRY_", "SIMULATION_")):

@@ -12,7 +12,7 @@ from outcry.roles.api.endpoint import Endpoint
 from outcry.roles.api.openapi import SERVICE
 from outcry.roles.api.orderform import ORDER_PARAMS
 from outcry.roles.stream.session import SESSION_METHODS
-from outcry.settings import described
+from outcry.settings import ClusterSettings, described
 from outcry.wiring.endpoints import ENDPOINTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def test_the_page_of_settings_is_true() -> None:
         if line.startswith("| `")
         for cells in [[cell.strip() for cell in line.strip("|").split("|")]]
     }
-    assert told == {each.name: (each.rule, each.default) for each in described()}
+    assert told == {each.name: (each.rule, each.default) for each in [*described(), *described(ClusterSettings)]}
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: f"{each.method} {each.path}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from outcry.settings import Settings, SettingsError, described, read_settings
+from outcry.settings import ClusterSettings, Settings, SettingsError, described, read_settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -67,3 +67,14 @@ def test_only_loopback_addresses_count_as_private() -> None:
 def test_the_command_line_keeps_the_same_rules() -> None:
     with pytest.raises(SettingsError, match="--port is '99999', but must be a whole number from 0 to 65535"):
         read_settings({}, port=99999)
+
+
+def test_a_cluster_says_all_that_it_misses_at_once() -> None:
+    with pytest.raises(SettingsError) as told:
+        read_settings({"OUTCRY_KAFKA": "127.0.0.1:9092"}, ClusterSettings)
+    assert "OUTCRY_KAFKA" not in str(told.value)
+    assert all(name in str(told.value) for name in ("OUTCRY_POSTGRES", "OUTCRY_REDIS_FANOUT", "OUTCRY_REDIS_STATE"))
+
+
+def test_the_embedded_exchange_takes_no_offence_at_a_clusters_variables() -> None:
+    assert read_settings({"OUTCRY_KAFKA": "127.0.0.1:9092", "OUTCRY_POD": "api-0"}) == Settings()
