@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from outcry.ports import Outcome
-from outcry.roles.api.answers import answer_of
+from outcry.roles.api.answers import placed
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.idempotency import StoredAnswer, once, refused
@@ -48,10 +48,10 @@ class Item:
         self.entered = isinstance(answer, Outcome) or answer.code == UNKNOWN
         if not isinstance(answer, Outcome) and answer.code == OTHER_PAYLOAD:
             raise answer  # the key is that of another batch: nothing of this one was placed
-        if isinstance(answer, Outcome):
-            self.answer = answer_of(answer, self.place, self.shape).body
-        else:
+        if isinstance(answer, Refusal) or answer.code:
             self.answer = _refused(answer)
+        else:
+            self.answer = placed(answer, self.place, self.shape)
 
 
 def _params(sent: Any, instruments: Instruments) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _results(items: Sequence[Item]) -> Json:
     return {"results": [item.answer for item in items]}
 
 
-def _refused(refusal: Refusal) -> Json:
+def _refused(refusal: Answer) -> Json:
     return {"code": refusal.code, "msg": refusal.text}
 
 

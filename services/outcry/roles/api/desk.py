@@ -6,6 +6,7 @@ journal is definite, and after it only an outcome is. What has no outcome in tim
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from typing import Final
@@ -87,9 +88,8 @@ class Desk:
         if not intents:
             return []
         self._admit(intents)
-        loop = asyncio.get_running_loop()
-        request = Request(len(intents), loop.create_future(), traceparent)
-        since, first = loop.time(), self._last_command_id + 1
+        request = Request(len(intents), asyncio.get_running_loop().create_future(), traceparent)
+        since, first = time.monotonic(), self._last_command_id + 1
         self._last_command_id += len(intents)
         for place, intent in enumerate(intents):
             self._queue.append(Ticket(intent, first + place, request, place, key, since))
@@ -259,14 +259,13 @@ class Desk:
 
     def _note(self, ticket: Ticket, answer: Answer) -> None:
         if ticket.command is not None:
-            self._telemetry.note_order(asyncio.get_running_loop().time() - ticket.since, refused=answer.code != 0)
+            self._telemetry.note_order(time.monotonic() - ticket.since, refused=answer.code != 0)
 
     async def _follow_up(self) -> None:
         """Asks the ledger about late tickets, and gives up on those that are too late."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_UP_SECONDS)
-            now = loop.time()
+            now = time.monotonic()
             late = [ticket for ticket in self._waiting.values() if now - ticket.since > LATE_SECONDS]
             if not late:
                 continue
@@ -276,7 +275,7 @@ class Desk:
             except OutOfService:
                 pass
             for ticket in late:
-                if loop.time() - ticket.since > self._settings.reply_timeout_seconds:
+                if time.monotonic() - ticket.since > self._settings.reply_timeout_seconds:
                     self._settle(ticket, outcome_unknown())
 
 

@@ -79,7 +79,7 @@ class Target:
 class Ticket(msgspec.Struct, eq=False):
     """``settled`` once it has its answer; ``offset`` is where its frame stands in the journal, -1 while unknown.
 
-    ``place`` is its place in its request; ``since`` is when it came, on the loop's clock.
+    ``place`` is its place in its request; ``since`` is when it came, on the steady clock.
     """
 
     intent: Intent

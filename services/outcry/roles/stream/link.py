@@ -32,6 +32,7 @@ class Outlet(Protocol):
     """What takes whole frames without waiting; an asyncio transport does."""
 
     def write(self, data: bytes, /) -> None: ...
+    def writelines(self, data: list[bytes], /) -> None: ...
     def get_write_buffer_size(self) -> int: ...
     def is_closing(self) -> bool: ...
     def abort(self) -> None: ...
@@ -51,6 +52,10 @@ class QueuedOutlet:
         self._frames.append(data)
         self._waiting += len(data)
         self._more.set()
+
+    def writelines(self, data: list[bytes], /) -> None:
+        for frame in data:
+            self.write(frame)
 
     def get_write_buffer_size(self) -> int:
         return self._waiting
@@ -83,8 +88,9 @@ class QueuedOutlet:
 class Link:
     """A client's connection, from its acceptance on.
 
-    ``push`` never waits and never queues for one client: the bytes go to the socket's own buffer, and a client
-    whose buffer stays full is closed with 4008, for no message of a stream may be left out.
+    ``push`` never waits: what one round of the event loop has for a client goes to the socket's own buffer at its
+    end, in one piece, and a client whose buffer stays full is closed with 4008, for no message of a stream may be
+    left out.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,6 +98,8 @@ class Link:
         self._loop = asyncio.get_running_loop()
         transport = scope.get("extensions", {}).get(TRANSPORT)
         self._outlet: Outlet = QueuedOutlet(send) if transport is None else transport
+        self._frames: list[bytes] = []  # of this round of the loop, LAG_BYTES and one frame at most
+        self._frame_bytes = 0
         self._lag_since = 0.0
         self._timer = self._loop.call_later(LIFETIME_SECONDS, self.close, GOING_AWAY, "24 hours are over")
         self.closed = False
@@ -99,9 +107,20 @@ class Link:
 
     def push(self, frame: bytes) -> None:
         """Sends one whole frame."""
-        if self.closed or self._outlet.is_closing():
+        if self.closed:
             return
-        self._outlet.write(frame)
+        if not self._frames:
+            self._loop.call_soon(self._flush)
+        self._frames.append(frame)
+        self._frame_bytes += len(frame)
+        if self._frame_bytes > LAG_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        frames, self._frames, self._frame_bytes = self._frames, [], 0
+        if not frames or self._outlet.is_closing():
+            return
+        self._outlet.writelines(frames)
         waiting = self._outlet.get_write_buffer_size()
         if waiting > LAG_BYTES:
             self._lag(waiting)
@@ -114,6 +133,7 @@ class Link:
 
     def close(self, code: int, reason: str) -> None:
         """Says goodbye; a client that does not answer is cut off."""
+        self._flush()
         if self.closed:
             return
         self.closed = True
@@ -137,6 +157,7 @@ class Link:
     def end(self) -> None:
         """The client is gone, or is not served any longer."""
         self.closed = True
+        self._frames.clear()
         self._timer.cancel()
         if isinstance(self._outlet, QueuedOutlet):
             self._outlet.abort()

@@ -55,6 +55,18 @@ async def test_messages_go_both_ways_in_order(echo: Echo) -> None:
             assert await client.recv() == text
 
 
+async def test_what_was_said_before_the_end_arrives_before_it(echo: Echo) -> None:
+    async with served(echo) as address, connect(f"ws://{address}/ws") as client:
+        await client.send("hello")
+        await client.recv()
+        texts = [str(n) * 1_000 for n in range(200)]
+        for text in texts:
+            echo.links[0].say(text.encode())
+        echo.links[0].close(1001, "the end")
+        assert [await client.recv() for _ in texts] == texts
+        assert await closed_with(client) == 1001
+
+
 async def test_a_closed_client_learns_the_code_and_reason(echo: Echo) -> None:
     async with served(echo) as address, connect(f"ws://{address}/ws") as client:
         await client.send("hello")
@@ -134,6 +146,7 @@ async def test_a_client_that_lags_for_long_is_closed(monkeypatch: pytest.MonkeyP
         assert outlet.get_write_buffer_size() < MAX_WAITING_BYTES
         await asyncio.sleep(0.3)
         slow.push(text_frame(b"one more"))
+        await asyncio.sleep(0)
         assert slow.too_slow
         writer.close()
 
