@@ -139,10 +139,9 @@ class Market:
 
     def row(self, part: int) -> SymbolRow:
         """The market's counters as the ledger keeps them."""
-        state = _encode(self.triggers.extremes()) if self.triggers.count else b""
         return SymbolRow(
             self.symbol_id, part, self.trade_seq, self.agg_seq, self.update_id, self.public_seq, self.priority_seq,
-            self.prevented_seq, self.last_price, self._encoded, state,
+            self.prevented_seq, self.last_price, self._encoded, self.triggers.state(),
         )  # fmt: skip
 
     def restore(self, row: SymbolRow) -> None:

@@ -9,11 +9,15 @@ from bisect import bisect_right
 from heapq import heapify, heappop, heappush
 from typing import Final
 
+import msgspec
+
 from outcry.market.book import Half
 from outcry.market.order import Order
 from outcry.market.terms import BASIS_POINTS, BUY, SELL, STOP_LOSS, STOP_LOSS_LIMIT
 
 Extremes = list[tuple[int, int]]  # (priority_seq of the first follower, signed price), oldest first
+
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 _NEVER: Final = -(1 << 60)
 _AT_ONCE: Final = 1  # every trade price reaches one tick from below
@@ -36,13 +40,14 @@ def is_reached(order: Order, last_price: int) -> bool:
 class Triggers:
     """The waiting stops of one market."""
 
-    __slots__ = ("_falling", "_rising", "_trails", "count")
+    __slots__ = ("_falling", "_rising", "_state", "_trails", "count")
 
     def __init__(self) -> None:
         self.count = 0
         self._rising = Half(SELL)
         self._falling = Half(BUY)
         self._trails = (Trail(BUY), Trail(SELL))
+        self._state = b""  # the extremes encoded, where no trail has changed since
 
     def add(self, order: Order, last_price: int) -> None:
         """Takes in a new stop; a trailing one whose start is due follows ``last_price`` at once."""
@@ -67,6 +72,8 @@ class Triggers:
         assert level is not None
         level.half.remove(order)
         self.count -= 1
+        if order.trail_ref:
+            self._trail(order.side).is_changed = True
 
     def reached(self, price: int) -> list[Order]:
         """Takes out what a trade at ``price`` reaches, by ``priority_seq``: triggered stops and trails that start."""
@@ -88,6 +95,16 @@ class Triggers:
     def extremes(self) -> tuple[Extremes, Extremes]:
         """What trailing buys and trailing sells follow; with the orders' own rows it restores them."""
         return self._trails[0].extremes(), self._trails[1].extremes()
+
+    def state(self) -> bytes:
+        """The extremes as the ledger keeps them; b"" where nothing waits. Made anew only when one has changed."""
+        if not self.count:
+            return b""
+        buys, sells = self._trails
+        if buys.is_changed or sells.is_changed or not self._state:
+            self._state = _encode(self.extremes())
+            buys.is_changed = sells.is_changed = False
+        return self._state
 
     def restore_extremes(self, extremes: tuple[Extremes, Extremes]) -> None:
         """Comes before the waiting orders are restored."""
@@ -128,10 +145,11 @@ def _priority(order: Order) -> int:
 class Trail:
     """The trailing stops of one side. Prices are signed so that the extreme is a maximum for both sides."""
 
-    __slots__ = ("_entries", "_groups", "_sign", "_watch")
+    __slots__ = ("_entries", "_groups", "_sign", "_watch", "is_changed")
 
     def __init__(self, side: int) -> None:
         self._sign = -side
+        self.is_changed = False  # an extreme came, moved or lost its last follower since that was last looked at
         self._groups: list[Followers] = []  # oldest first, extremes falling
         self._watch: list[tuple[int, int, Followers]] = []  # heap of (-threshold, entry, group)
         self._entries = 0
@@ -139,6 +157,7 @@ class Trail:
     def add(self, order: Order, price: int) -> None:
         """Lets the order follow from ``price``, which is the last trade's."""
         order.trail_ref = price
+        self.is_changed = True
         extreme = price * self._sign
         groups = self._groups
         while groups and groups[-1].is_empty():
@@ -154,6 +173,7 @@ class Trail:
         groups = self._groups
         if not groups or groups[-1].extreme >= extreme:
             return
+        self.is_changed = True
         merged: Followers | None = None
         while groups and groups[-1].extreme <= extreme:
             older = groups.pop()
@@ -169,6 +189,7 @@ class Trail:
         here = price * self._sign
         while self._watch and -self._watch[0][0] >= here:
             threshold, _, group = heappop(self._watch)
+            self.is_changed = True
             if group.watched != -threshold:
                 continue
             while not group.is_empty() and group.threshold() >= here:
@@ -185,6 +206,7 @@ class Trail:
 
     def restore_extremes(self, stack: Extremes) -> None:
         self._groups = [Followers(self._sign, start_seq, extreme) for start_seq, extreme in stack]
+        self.is_changed = True
 
     def restore(self, order: Order) -> None:
         starts = [group.start_seq for group in self._groups]

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import msgspec
 import pytest
 
 from outcry.market.commands import PlaceOrder
@@ -82,6 +83,7 @@ def test_stops_and_trails_are_found_wherever_the_price_walks(seed: int) -> None:
             watch.add(chance)
         if chance.randint(0, 4) == 0:
             watch.remove(chance)
+        assert watch.triggers.state() == (msgspec.msgpack.encode(watch.triggers.extremes()) if watch.waiting else b"")
 
 
 def test_a_long_rise_costs_no_memory() -> None:
