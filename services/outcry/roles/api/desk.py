@@ -25,7 +25,7 @@ from outcry.telemetry import Telemetry
 
 MAX_BATCH: Final = 512  # tickets of one micro-batch
 MAX_LAG_RECORDS: Final = 5_000  # behind by more, a partition gets no new orders: they would outlive their bounds
-LATE_SECONDS: Final = 0.25  # after this the ledger is asked
+LATE_SECONDS: Final = 0.25  # after this the ledger is asked, and again after as long
 LOOK_UP_SECONDS: Final = 0.05  # between two look-ups
 
 
@@ -266,9 +266,11 @@ class Desk:
         while True:
             await asyncio.sleep(LOOK_UP_SECONDS)
             now = time.monotonic()
-            late = [ticket for ticket in self._waiting.values() if now - ticket.since > LATE_SECONDS]
+            late = [ticket for ticket in self._waiting.values() if now - (ticket.asked or ticket.since) > LATE_SECONDS]
             if not late:
                 continue
+            for ticket in late:
+                ticket.asked = now
             try:
                 for ticket, outcome in await self._latecomers.look_up(late):
                     self._settle(ticket, ticket.complete(outcome))

@@ -79,7 +79,8 @@ class Target:
 class Ticket(msgspec.Struct, eq=False):
     """``settled`` once it has its answer; ``offset`` is where its frame stands in the journal, -1 while unknown.
 
-    ``place`` is its place in its request; ``since`` is when it came, on the steady clock.
+    ``place`` is its place in its request; ``since`` is when it came, and ``asked`` when the ledger was last
+    asked about it, on the steady clock.
     """
 
     intent: Intent
@@ -92,6 +93,7 @@ class Ticket(msgspec.Struct, eq=False):
     order_ids: tuple[int, ...] = ()
     targets: tuple[Target, ...] = ()
     offset: int = -1
+    asked: float = 0.0
     settled: bool = False
     cancel_refusal: Refusal | None = None
     new_refusal: Refusal | None = None
