@@ -47,6 +47,15 @@ class Damaged(Exception):
     """Stored data contradicts itself; the message says what, and what to do."""
 
 
+class JournalBroken(Exception):
+    """A partition's log cannot be read on: records are missing or were replaced. A person has to decide."""
+
+    def __init__(self, part: int, reason: str) -> None:
+        super().__init__(f"partition {part}: {reason}")
+        self.part = part
+        self.reason = reason
+
+
 class Clock(Protocol):
     def now_ms(self) -> int: ...
     def now_us(self) -> int: ...

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from outcry.roles.engine.keeper import SizedJournal
+from tests.support.kafka import kafka_journal
 from tests.support.storage import Storage, fund, sqlite_storage
 
 ADAPTERS = {"sqlite": sqlite_storage}
@@ -16,3 +18,14 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     async with ADAPTERS[request.param](tmp_path) as opened:
         await fund(opened)
         yield opened
+
+
+@pytest.fixture(params=["kafka", "sqlite"])
+async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SizedJournal]:
+    """An empty journal of four partitions."""
+    if request.param == "kafka":
+        async with kafka_journal() as opened:
+            yield opened
+    else:
+        async with sqlite_storage(tmp_path) as storage:
+            yield storage.journal

@@ -1,0 +1,42 @@
+"""How every client of Kafka is set up here; the library's defaults that lose or repeat records are named and cured."""
+
+from typing import Any, Final
+
+REQUEST_MS: Final = 4_000  # for one request; must be less than the delivery timeout
+DELIVERY_MS: Final = 7_000  # for a record to be acknowledged before the producer gives it up
+MAX_REQUEST_BYTES: Final = 1 << 20
+
+COMMON: Final[dict[str, Any]] = {
+    "request_timeout_ms": REQUEST_MS,
+    "reconnect_backoff_ms": 50,
+    "reconnect_backoff_max_ms": 500,  # 30 s by default: frames would expire after a broker's restart
+    "bootstrap_timeout_ms": REQUEST_MS,
+    "metadata_max_age_ms": 60_000,
+}
+
+PRODUCER: Final[dict[str, Any]] = {
+    **COMMON,
+    "metrics_enabled": False,
+    "acks": "all",
+    "enable_idempotence": True,
+    "delivery_timeout_ms": DELIVERY_MS,
+    "linger_ms": 0,  # frames were packed with a linger of their own
+    "batch_size": 1 << 18,
+    "max_request_size": MAX_REQUEST_BYTES,
+    "max_block_ms": 100,  # a minute by default, and on the event loop
+    "allow_auto_create_topics": False,
+}
+
+CONSUMER: Final[dict[str, Any]] = {
+    **COMMON,
+    "metrics_enabled": False,
+    "group_id": None,
+    "auto_offset_reset": "none",  # the default jumps to the end in silence after a truncation
+    "enable_auto_commit": False,
+    "allow_auto_create_topics": False,
+    "fetch_max_wait_ms": 100,
+    "max_partition_fetch_bytes": 4 << 20,
+    "check_crcs": True,
+}
+
+ADMIN: Final[dict[str, Any]] = dict(COMMON)

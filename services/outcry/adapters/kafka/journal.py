@@ -1,0 +1,70 @@
+"""The port Journal on Kafka."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from outcry.adapters.kafka.consumer import Follower
+from outcry.adapters.kafka.producer import Sender
+from outcry.adapters.kafka.topic import Topic
+from outcry.rows import Record
+
+OPEN_SECONDS: Final = 30.0  # for the first contact
+SPOT_SECONDS: Final = 10.0  # for records that are known to exist
+
+
+class KafkaJournal:
+    """Keeps ``ports.Journal`` on one topic whose partitions are those of the exchange.
+
+    A read that waits follows the log; one that does not (``wait_seconds`` 0) looks at what is there through a
+    consumer of its own, so that it disturbs no follower.
+    """
+
+    def __init__(self, servers: str, topic: str) -> None:
+        self.topic = Topic(servers, topic)
+        self._sender = Sender(servers, topic)
+        self._follower = Follower(servers, topic)
+        self._spot = Follower(servers, topic)
+        self._one_look = asyncio.Lock()
+
+    async def open(self, partitions: int) -> None:
+        """Makes contact and checks the topic. Raises OutOfService, Damaged."""
+        await asyncio.to_thread(self.topic.check, partitions)
+        self._sender.open()
+        await self._sender.ready(OPEN_SECONDS)
+
+    async def close(self) -> None:
+        await self._sender.close()
+        for follower in (self._follower, self._spot):
+            await asyncio.to_thread(follower.close)
+        await asyncio.to_thread(self.topic.close)
+
+    async def append(self, frames: Sequence[tuple[int, bytes]]) -> list[int]:
+        return await self._sender.send(frames) if frames else []
+
+    async def read(self, positions: Mapping[int, int], max_records: int, wait_seconds: float) -> list[Record]:
+        """Raises JournalBroken, OutOfService."""
+        if wait_seconds > 0:
+            return await self._follower.read(positions, max_records, wait_seconds)
+        async with self._one_look:
+            ends = await self.end_offsets()
+            there = {part: offset for part, offset in positions.items() if offset < ends.get(part, 0)}
+            if not there:
+                return []
+            return await self._spot.read(there, max_records, SPOT_SECONDS)
+
+    async def end_offsets(self) -> dict[int, int]:
+        return await asyncio.to_thread(self.topic.ends)
+
+    async def first_offsets(self) -> dict[int, int]:
+        return await asyncio.to_thread(self.topic.beginnings)
+
+    async def trim(self, part: int, before_offset: int) -> int:
+        first = (await self.first_offsets()).get(part, 0)
+        if before_offset <= first:
+            return 0
+        await asyncio.to_thread(self.topic.trim, part, before_offset)
+        return before_offset - first
+
+    async def size(self) -> dict[int, int]:
+        return await asyncio.to_thread(self.topic.sizes)

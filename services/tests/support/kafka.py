@@ -1,0 +1,44 @@
+"""Topics of their own for tests that need a real Kafka."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+
+from outcry.adapters.kafka import KafkaJournal
+
+PARTITIONS = 4
+
+
+def kafka_servers() -> str:
+    """Where the tests' Kafka is; without one the test is skipped, in CI it fails."""
+    return component("OUTCRY_KAFKA")
+
+
+def component(variable: str) -> str:
+    """A real component's address from the environment."""
+    found = os.environ.get(variable, "")
+    if not found:
+        reason = (
+            f"{variable} names no component: run the tests with `make test`, or start it with infra/local/components.py"
+        )
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def kafka_journal(servers: str = "", partitions: int = PARTITIONS) -> AsyncIterator[KafkaJournal]:
+    """A journal on a new topic, which is deleted at the end."""
+    journal = KafkaJournal(servers or kafka_servers(), f"test-{secrets.token_hex(6)}")
+    await asyncio.to_thread(journal.topic.create, partitions, 1, 7)
+    await journal.open(partitions)
+    try:
+        yield journal
+    finally:
+        await asyncio.to_thread(journal.topic.delete)
+        await journal.close()
