@@ -93,6 +93,15 @@ async def test_a_batch_under_the_key_of_another_one_is_refused_as_a_whole(tmp_pa
         assert len(await one.open_orders()) == 1
 
 
+async def test_no_other_batch_overwrites_the_answer_under_a_key(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, _, _):
+        _, first, _ = await one.send(BATCH, batch_of("buy 0.1 50000"), "key-1")
+        for other in ("buy 0.2 50000", "buy 9000 50000", "buy 0.000001 50000"):
+            await one.send(BATCH, batch_of(other), "key-1")
+            status, again, headers = await one.send(BATCH, batch_of("buy 0.1 50000"), "key-1")
+            assert (status, again, headers["idempotent-replayed"]) == (200, first, "true")
+
+
 async def test_one_key_sent_twice_at_once_places_once(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, _, _):
         order = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1",
