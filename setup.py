@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 
 # Modules of mutable state and loops; the messages (msgspec structs and named tuples) stay interpreted.
-INTERPRETED = {"__init__", "commands", "events", "instrument"}
+INTERPRETED = {"__init__", "boxed", "commands", "events", "instrument"}
 
 
 def compiled_core() -> list[object]:

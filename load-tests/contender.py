@@ -16,13 +16,9 @@ COLLECT_AFTER = (50_000, 20, 100)  # as ``outcry up`` sets Python's garbage coll
 Apply = Callable[[Sequence[Message]], int]  # applies messages, returns how many trades it saw
 
 
-def outcry_pit() -> Apply:
-    """The product's whole core, driven as its engine does: commands in, events out, holds and fees settled.
-
-    What was touched is taken after each command, the levels that changed after each frame.
-    """
-    from outcry.codec import MAX_COMMANDS
-    from outcry.market.commands import CancelOrder, PlaceOrder, SetInstrument
+def listed_pit() -> Any:
+    """A pit with one market and nothing in it."""
+    from outcry.market.commands import SetInstrument
     from outcry.market.instrument import Instrument
     from outcry.market.pit import Pit
 
@@ -31,10 +27,21 @@ def outcry_pit() -> Apply:
     assets = {"base_asset": 1, "quote_asset": 2, "tick_size": 1_000_000, "lot_size": 1_000}
     terms = Instrument(symbol_id=1, partition=0, max_orders=1 << 30, **names, **assets)
     pit.apply(SetInstrument(command_id=0, symbol_id=1, instrument=terms), 1)
-    market = pit.markets[1]
+    return pit
 
-    def apply(messages: Sequence[Message]) -> int:
-        before = market.trade_seq
+
+def outcry_pit() -> Apply:
+    """The product's whole core, driven as its engine does: commands in, events out, holds and fees settled.
+
+    What was touched is taken after each command, the levels that changed after each frame.
+    """
+    from outcry.codec import MAX_COMMANDS
+    from outcry.market.commands import CancelOrder, PlaceOrder
+
+    pit = listed_pit()
+    market, touched = pit.markets[1], pit.touched
+
+    def apply_frame(messages: Sequence[Message]) -> None:
         for kind, order_id, side, price, qty in messages:
             account = order_id & 1023
             if kind == ADD:
@@ -48,9 +55,13 @@ def outcry_pit() -> Apply:
                     command_id=order_id, symbol_id=1, account=account, order_id=order_id, target_valid_until_ms=0
                 )
             pit.apply(command, 1)
-            pit.touched.clear()
-            if len(market.changed) >= MAX_COMMANDS:
-                market.take_levels()
+            touched.clear()
+        market.take_levels()
+
+    def apply(messages: Sequence[Message]) -> int:
+        before = market.trade_seq
+        for start in range(0, len(messages), MAX_COMMANDS):
+            apply_frame(messages[start : start + MAX_COMMANDS])
         return market.trade_seq - before
 
     return apply

@@ -1,6 +1,6 @@
 """What may be done to orders that are already open: cancel, replace, amend; and lists of orders that end each other."""
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import astuple
 
@@ -16,12 +16,12 @@ from outcry.market.closing import (
     release,
     retire_sibling,
 )  # fmt: skip
-from outcry.market.commands import AmendOrder, CancelAll, CancelOrder, PlaceList, ReplaceOrder
+from outcry.market.commands import AmendOrder, CancelAll, PlaceList, ReplaceOrder
 from outcry.market.entry import Refusal
 from outcry.market.events import ListUpdated, OrderAmended, OrderCanceled, OrderRejected, OrderReplaced
 from outcry.market.floor import Market
 from outcry.market.matching import shrink
-from outcry.market.order import EXEC_STARTED, Order, OrderList, is_stop
+from outcry.market.order import EXEC_STARTED, Fields, Order, OrderList, is_stop
 from outcry.market.terms import (
     CANCEL_ANY,
     CANCEL_ONLY_NEW,
@@ -40,8 +40,8 @@ ALREADY_DONE: Final[Refusal] = (-2038, "Order amend (quantity at or below what i
 NOT_ATTEMPTED: Final[Refusal] = (-2022, "Order cancel-replace failed.")
 
 
-def find(market: Market, order_id: int, account: int) -> Order | None:
-    """The account's open order in this market, if it is one."""
+def find(market: Market, order_id: Any, account: Any) -> Order | None:
+    """The account's open order in this market, if it is one; both numbers are taken as they came (``Boxed``)."""
     order = market.orders.get(order_id)
     if order is None or order.account != account or order.symbol_id != market.symbol_id:
         return None
@@ -57,9 +57,9 @@ def refuse(market: Market, op: str, target: tuple[int, int], refusal: Refusal) -
     )
 
 
-def cancel_order(market: Market, command: CancelOrder) -> None:
-    """CancelOrder."""
-    _, _, account, order_id, _, cancel_client_id, restriction = astuple(command)
+def cancel_order(market: Market, fields: Fields) -> None:
+    """CancelOrder, by its fields."""
+    _, _, account, order_id, _, cancel_client_id, restriction = fields
     order = find(market, order_id, account)
     if order is None:
         refuse(market, "cancel", (order_id, account), UNKNOWN)
@@ -93,7 +93,7 @@ def replace(market: Market, command: ReplaceOrder) -> None:
         refusal = UNKNOWN
     elif command.restriction != CANCEL_ANY and not _is_allowed(old, command.restriction):
         refusal = RESTRICTED
-    new = Order(command.new, market.now_ms)
+    new = Order(astuple(command.new), market.now_ms)
     if old is not None and refusal is None:
         _swap(market, command, old, new)
         return
@@ -186,7 +186,7 @@ def _reduce(market: Market, order: Order, lots: int, new_client_id: str) -> None
 
 def place_list(market: Market, command: PlaceList) -> None:
     """PlaceList: both legs or neither; the leg that may trade at once comes in last."""
-    above, below = Order(command.above, market.now_ms), Order(command.below, market.now_ms)
+    above, below = (Order(astuple(leg), market.now_ms) for leg in (command.above, command.below))
     refusal = _refusal_of_list(market, above, below)
     if refusal is not None:
         entry.reject(market, above, refusal)

@@ -19,6 +19,10 @@ BY_LIST: Final = "list"
 BY_REPLACE: Final = "replace"
 BY_SELF_TRADE: Final = "self_trade"
 
+# The most frequent events under a name of this module's own, which compiled code need not look up.
+TELL_CANCELED: Final = OrderCanceled
+TELL_RELEASED: Final = HoldReleased
+
 
 def has_exact_need(order: Order) -> bool:
     """Whether its terms say what the order can spend; a buy without a price and quoteOrderQty have a bound instead."""
@@ -41,7 +45,7 @@ def release(market: Market, order: Order, need: int) -> None:
         order.held = need
         asset = market.quote_asset if order.side == BUY else market.base_asset
         market.events.append(
-            HoldReleased(
+            TELL_RELEASED(
                 symbol_id=market.symbol_id, order_id=order.order_id, account=order.account, asset=asset, amount=spare
             )
         )
@@ -81,7 +85,7 @@ def close(market: Market, order: Order, status: int) -> None:
 def cancel(market: Market, order: Order, cancel_client_id: str) -> None:
     """Ends an open order for its owner, and the other leg of its list."""
     market.events.append(
-        OrderCanceled(
+        TELL_CANCELED(
             symbol_id=market.symbol_id, order_id=order.order_id, account=order.account, left=order.left,
             reason=BY_OWNER, cancel_client_id=cancel_client_id,
         )

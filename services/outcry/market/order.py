@@ -1,9 +1,10 @@
 """An order in the market: its terms as placed, what became of them, and its place in a queue."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import astuple
 
+from outcry.market.boxed import Boxed
 from outcry.market.commands import PlaceOrder
 from outcry.market.ladder import TOP
 from outcry.market.terms import BUY, NEW, NOT_A_STOP, PARTIALLY_FILLED, STOP_LOSS
@@ -16,6 +17,8 @@ EXEC_STARTED: Final = "EXEC_STARTED"
 ALL_DONE: Final = "ALL_DONE"
 NO_LIST: Final = -1
 
+
+Fields = tuple[Any, ...]  # of a command, as ``msgspec.structs.astuple`` gives them: one step instead of one a field
 
 PRICED: Final = 1  # the bit that types with a limit price have in ``terms``: they are the odd ones
 
@@ -57,8 +60,8 @@ class Order:
     )  # fmt: skip
 
     symbol_id: int
-    order_id: int
-    account: int
+    order_id: Boxed
+    account: Boxed
     client_order_id: str
     side: int
     kind: int
@@ -76,12 +79,12 @@ class Order:
     strategy_id: int
     strategy_type: int
 
-    def __init__(self, placed: PlaceOrder, now_ms: int) -> None:
+    def __init__(self, placed: Fields, now_ms: int) -> None:
         (
             _, self.symbol_id, self.order_id, self.account, self.client_order_id, self.side, self.kind, self.qty,
             self.price, self.tif, self.quote_qty, self.stop_price, self.trail_bps, self.peak, self.stp, self.held,
             self.maker_ppm, self.taker_ppm, _, _, self.strategy_id, self.strategy_type,
-        ) = astuple(placed)  # fmt: skip
+        ) = placed  # fmt: skip
         self.rung: int = self.price if self.side == BUY else TOP - self.price
         self.left: int = self.qty
         self.status: int = NEW
@@ -118,13 +121,13 @@ class Order:
 def order_of(row: OrderRow) -> Order:
     """An open order as the ledger kept it; its list and its queue are its market's to find."""
     order = Order(
-        PlaceOrder(
+        astuple(PlaceOrder(
             command_id=0, symbol_id=row.symbol_id, order_id=row.order_id, account=row.account_id,
             client_order_id=row.client_order_id, side=row.side, type=row.type, qty=row.qty, price=row.price,
             tif=row.tif, quote_qty=row.quote_qty, stop_price=row.stop_price, trail_bps=row.trail_bps,
             iceberg_qty=row.iceberg_qty, stp=row.stp, held=row.held, maker_ppm=row.maker_ppm,
             taker_ppm=row.taker_ppm, strategy_id=row.strategy_id, strategy_type=row.strategy_type,
-        ),
+        )),
         row.placed_ms,
     )  # fmt: skip
     order.left = max(0, row.qty - row.executed - row.prevented)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from outcry.market import changes, entry
 from outcry.market.changes import cancel_order
@@ -32,6 +33,13 @@ from outcry.rows import ListRow, OrderRow, SymbolRow
 MAX_FILLS: Final = 10_000  # of one command; what is left of the order then expires
 MAX_TRIGGERS: Final = 1_000  # stops that enter the book in one command; more wait for ``resume``
 
+SYMBOL_ID: Final = 1  # where the fields of a command have it
+
+# The most frequent commands under names of this module's own, which compiled code need not look up.
+PLACE: Final = PlaceOrder
+CANCEL: Final = CancelOrder
+fields_of: Final = astuple
+
 NO_SYMBOL: Final = (-1121, "Invalid symbol.")
 UNSOUND: Final = (-1013, "The terms of the symbol are not sound.")
 
@@ -52,16 +60,17 @@ class Pit:
 
     def apply(self, command: AnyCommand, now_ms: int) -> list[AnyEvent]:
         """What ``command`` causes at log time ``now_ms``, in order. A Tick and a SetVersion cause nothing."""
-        market = self.markets.get(command.symbol_id)
+        fields = fields_of(command)
+        market = self.markets.get(fields[SYMBOL_ID])
         if market is None:
             return self._apply_unlisted(command, now_ms)
         events: list[AnyEvent] = []
         market.begin(now_ms, events)
         kind = type(command)
-        if kind is PlaceOrder:
-            place(market, Order(command, now_ms))  # type: ignore[arg-type]
-        elif kind is CancelOrder:
-            cancel_order(market, command)  # type: ignore[arg-type]
+        if kind is PLACE:
+            place(market, Order(fields, now_ms))
+        elif kind is CANCEL:
+            cancel_order(market, fields)
         else:
             self._apply_rare(market, command)
         if market.is_busy:
@@ -158,7 +167,7 @@ class Pit:
         return [self._reject_unlisted(placed, now_ms) for placed in orders]
 
     def _reject_unlisted(self, placed: PlaceOrder, now_ms: int) -> AnyEvent:
-        order = Order(placed, now_ms)
+        order = Order(astuple(placed), now_ms)
         entry.mark_rejected(order, NO_SYMBOL)
         self.touched.append(order)
         return OrderRejected(

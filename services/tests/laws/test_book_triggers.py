@@ -4,6 +4,7 @@ from random import Random
 
 import msgspec
 import pytest
+from msgspec.structs import astuple
 
 from outcry.market.commands import PlaceOrder
 from outcry.market.order import Order
@@ -30,7 +31,7 @@ class Watch:
             side=chance.choice((BUY, SELL)), type=chance.choice((STOP_LOSS, TAKE_PROFIT)), qty=1,
             stop_price=0 if trail and chance.randint(0, 2) else near, trail_bps=trail,
         )  # fmt: skip
-        order, entry = Order(placed, 0), Entry(placed, 0)
+        order, entry = Order(astuple(placed), 0), Entry(placed, 0)
         if self.last and not trail and entry.wakes(self.last):
             return
         order.priority_seq = self.seq
@@ -93,7 +94,7 @@ def test_a_long_rise_costs_no_memory() -> None:
         command_id=0, symbol_id=1, order_id=1, account=1, client_order_id="", side=SELL, type=STOP_LOSS, qty=1,
         trail_bps=100,
     )  # fmt: skip
-    order = Order(placed, 0)
+    order = Order(astuple(placed), 0)
     watch.triggers.add(order, 10_000)
     for price in range(10_001, 20_000):
         assert watch.triggers.reached(price) == []
