@@ -1,0 +1,88 @@
+"""The connections to one database, each kind with the settings that its work needs."""
+
+from contextlib import AsyncExitStack
+from typing import Final, TypeAlias
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from outcry.adapters.postgres.faults import TROUBLE, fault_of
+from outcry.adapters.postgres.schema import check, driver_url
+from outcry.adapters.postgres.writer import Connection, Writer
+
+Pool: TypeAlias = asyncpg.Pool
+
+CONNECT_SECONDS: Final = 5
+HOLDERS: Final = 4  # connections for holds and housekeeping; who comes when all work waits in line
+QUERY_CONNECTIONS: Final = 5
+
+# A statement that waits longer than this is in trouble, and says so instead of piling up behind it.
+SHARED_SETTINGS: Final = {
+    "application_name": "outcry",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "5s",
+    "statement_timeout": "10s",
+    "tcp_user_timeout": "5s",
+    "client_connection_check_interval": "1s",
+    "jit": "off",
+    # The statements are few and their plans do not depend on what they are given: plan once, on indexes.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+}
+# The engine's own: nobody may hold a partition's row for long.
+WRITER_SETTINGS: Final = {**SHARED_SETTINGS, "lock_timeout": "400ms", "idle_in_transaction_session_timeout": "2s"}
+# A load reads for seconds, between statements too.
+LOADER_SETTINGS: Final = {
+    **SHARED_SETTINGS, "statement_timeout": "60s", "idle_in_transaction_session_timeout": "60s",
+}  # fmt: skip
+
+
+class Database:
+    """Opens on first use, within one event loop."""
+
+    def __init__(self, url: str, *, topic: str) -> None:
+        self.url = url
+        self.topic = topic
+        self.writer = Writer(lambda: self.connect(WRITER_SETTINGS))
+        self.engine: AsyncEngine = create_async_engine(
+            driver_url(url), pool_size=QUERY_CONNECTIONS, max_overflow=0, pool_timeout=CONNECT_SECONDS,
+            connect_args={"timeout": CONNECT_SECONDS, "server_settings": {"statement_timeout": "10s", "jit": "off"}},
+        )  # fmt: skip
+        self._pool: Pool | None = None
+
+    @property
+    def pool(self) -> Pool:
+        """Connections for holds and housekeeping."""
+        assert self._pool is not None, "the store is not open"
+        return self._pool
+
+    async def open(self) -> None:
+        """Connects and looks at the schema. Raises OutOfService, Damaged."""
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.close)
+            try:
+                self._pool = await asyncpg.create_pool(
+                    self.url, min_size=1, max_size=HOLDERS, timeout=CONNECT_SECONDS, server_settings=SHARED_SETTINGS,
+                    reset=_keep, max_inactive_connection_lifetime=0,
+                )  # fmt: skip
+                async with self._pool.acquire() as connection:
+                    await check(connection)
+            except TROUBLE as error:
+                raise fault_of(error) from error
+            undo.pop_all()
+
+    async def close(self) -> None:
+        """Lets work under way end, then disconnects."""
+        await self.writer.close()
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+        await self.engine.dispose()
+
+    async def connect(self, settings: dict[str, str]) -> Connection:
+        """A connection of its own. Raises what asyncpg raises."""
+        return await asyncpg.connect(self.url, timeout=CONNECT_SECONDS, server_settings=settings)
+
+
+async def _keep(connection: Connection) -> None:
+    """Leaves a returned connection as it is: nobody changes its settings, and a transaction is never left open."""

@@ -1,0 +1,32 @@
+"""The cluster's ledger and leases, opened on one database."""
+
+from outcry.adapters.postgres import schema
+from outcry.adapters.postgres.book import Book
+from outcry.adapters.postgres.database import Database
+from outcry.adapters.postgres.lease import PgLease
+
+
+class PgLedger(Book):
+    """Keeps ``ports.Ledger``."""
+
+
+class PgStore:
+    """Ledger and lease on one PostgreSQL database. Any number of processes may open it."""
+
+    def __init__(self, url: str, *, topic: str = "orders") -> None:
+        self._url = url
+        self._database = Database(url, topic=topic)
+        self.ledger = PgLedger(self._database)
+        self.lease = PgLease(self._database)
+
+    async def migrate(self) -> str:
+        """Brings the schema up to date; returns its version. Raises OutOfService, Damaged."""
+        return await schema.migrate(self._url)
+
+    async def open(self) -> None:
+        """Raises OutOfService (unreachable, not migrated), Damaged (migrated by a newer release)."""
+        await self._database.open()
+
+    async def close(self) -> None:
+        """Lets work under way end, then disconnects."""
+        await self._database.close()

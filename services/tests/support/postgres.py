@@ -1,0 +1,102 @@
+"""Databases of a test's own, copied from a migrated template; their time is moved by hand."""
+
+import asyncio
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib import resources
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from outcry.adapters.postgres import PgStore
+from tests.support.storage import START_MS, HandClock
+
+BY_HAND = """
+CREATE TABLE hand_clock (ms bigint NOT NULL);
+INSERT INTO hand_clock VALUES (%(start)s);
+CREATE OR REPLACE FUNCTION outcry_now_ms() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT ms FROM hand_clock';
+SELECT outcry_make_days(%(start)s - 86400000, 4);
+"""
+
+
+def server_url() -> str:
+    """Where the test server listens; skips the test where there is none, fails it in CI."""
+    url = os.environ.get("OUTCRY_POSTGRES")
+    if not url:
+        assert os.environ.get("CI") != "true", "OUTCRY_POSTGRES names no server"
+        pytest.skip("no PostgreSQL: OUTCRY_POSTGRES is not set")
+    return url
+
+
+def url_of(database: str) -> str:
+    return urlunsplit(urlsplit(server_url())._replace(path=f"/{database}"))
+
+
+@contextmanager
+def empty_database(template: str = "template0") -> Iterator[str]:
+    """The URL of a new database, dropped at the end."""
+    name = f"outcry_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server_url(), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG".encode())
+        try:
+            yield url_of(name)
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@contextmanager
+def migrated_database() -> Iterator[str]:
+    """The same with the schema, at ``START_MS`` by the hand clock."""
+    with empty_database(_template()) as url:
+        yield url
+
+
+class DatabaseClock(HandClock):
+    """The hand clock that a database reads."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = psycopg.connect(url, autocommit=True)
+        self._ms = START_MS
+
+    @property
+    def ms(self) -> int:  # type: ignore[override]
+        return self._ms
+
+    @ms.setter
+    def ms(self, value: int) -> None:
+        self._ms = value
+        self._connection.execute("UPDATE hand_clock SET ms = %s", (value,))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _template() -> str:
+    """The name of the template for this schema; whoever comes first makes it."""
+    name = f"outcry_template_{_schema_hash()}"
+    with psycopg.connect(server_url(), autocommit=True) as server:
+        server.execute("SELECT pg_advisory_lock(hashtext('outcry tests'))")
+        if not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            server.execute(f"CREATE DATABASE {name}_new TEMPLATE template0".encode())
+            _fill(url_of(f"{name}_new"))
+            server.execute(f"ALTER DATABASE {name}_new RENAME TO {name}".encode())
+    return name
+
+
+def _fill(url: str) -> None:
+    with ThreadPoolExecutor(1) as thread:  # an event loop may be running in this one
+        thread.submit(lambda: asyncio.run(PgStore(url).migrate())).result()
+    with psycopg.connect(url, autocommit=True) as database:
+        text = BY_HAND % {"start": START_MS}
+        database.execute(text.encode())
+
+
+def _schema_hash() -> str:
+    folder = resources.files("outcry.adapters.postgres") / "migrations" / "versions"
+    texts = [BY_HAND, *(path.read_text() for path in sorted(folder.iterdir(), key=str) if path.is_file())]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
