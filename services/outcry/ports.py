@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from outcry.claims import HoldRequest, HoldResult, KeyClaim
+from outcry.leases import Lease as Lease
 from outcry.market.events import AnyEvent, Traded
 from outcry.rows import (
     AccountRow,
@@ -74,20 +75,6 @@ class Journal(Protocol):
     async def first_offsets(self) -> dict[int, int]: ...
     async def trim(self, part: int, before_offset: int) -> int:
         """Deletes records before an offset (retention); returns how many."""
-
-
-class Lease(Protocol):
-    """Who owns which partition. Liveness only: the compare-and-set in Ledger.commit is the fence."""
-
-    async def takeover(self, part: int, owner: str) -> PartitionRow | None:
-        """Bumps the epoch and returns the row, or None when another owner's lease still runs or it is halted."""
-
-    async def renew(self, epochs: Mapping[int, int]) -> set[int]: ...
-    async def reserve(self, part: int, epoch: int, pod: str) -> None: ...
-    async def release(self, part: int, epoch: int) -> None: ...
-    async def halt(self, part: int, epoch: int, reason: str) -> None: ...
-    async def members(self) -> dict[str, int]:
-        """Live owners and how many partitions each has."""
 
 
 class IntakeLedger(Protocol):

@@ -7,6 +7,7 @@ import pytest
 
 from outcry.roles.engine.keeper import SizedJournal
 from tests.support.kafka import kafka_journal
+from tests.support.leases import Leases, postgres_leases
 from tests.support.storage import Storage, fund, sqlite_storage
 
 ADAPTERS = {"sqlite": sqlite_storage}
@@ -18,6 +19,17 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     async with ADAPTERS[request.param](tmp_path) as opened:
         await fund(opened)
         yield opened
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+async def leases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Leases]:
+    """Leases whose time a test moves."""
+    if request.param == "postgres":
+        async with postgres_leases() as opened:
+            yield opened
+    else:
+        async with sqlite_storage(tmp_path) as storage:
+            yield Leases(storage.lease, storage.clock)
 
 
 @pytest.fixture(params=["kafka", "sqlite"])

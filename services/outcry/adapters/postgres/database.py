@@ -40,9 +40,10 @@ LOADER_SETTINGS: Final = {
 class Database:
     """Opens on first use, within one event loop."""
 
-    def __init__(self, url: str, *, topic: str) -> None:
+    def __init__(self, url: str, *, topic: str, lease_ms: int) -> None:
         self.url = url
         self.topic = topic
+        self.lease_ms = lease_ms
         self.writer = Writer(lambda: self.connect(WRITER_SETTINGS))
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url), pool_size=QUERY_CONNECTIONS, max_overflow=0, pool_timeout=CONNECT_SECONDS,

@@ -1,9 +1,13 @@
 """The cluster's ledger and leases, opened on one database."""
 
+from typing import Final
+
 from outcry.adapters.postgres import schema
 from outcry.adapters.postgres.book import Book
 from outcry.adapters.postgres.database import Database
 from outcry.adapters.postgres.lease import PgLease
+
+LEASE_MS: Final = 6_000
 
 
 class PgLedger(Book):
@@ -13,9 +17,9 @@ class PgLedger(Book):
 class PgStore:
     """Ledger and lease on one PostgreSQL database. Any number of processes may open it."""
 
-    def __init__(self, url: str, *, topic: str = "orders") -> None:
+    def __init__(self, url: str, *, topic: str = "orders", lease_ms: int = LEASE_MS) -> None:
         self._url = url
-        self._database = Database(url, topic=topic)
+        self._database = Database(url, topic=topic, lease_ms=lease_ms)
         self.ledger = PgLedger(self._database)
         self.lease = PgLease(self._database)
 
@@ -29,4 +33,5 @@ class PgStore:
 
     async def close(self) -> None:
         """Lets work under way end, then disconnects."""
+        await self.lease.close()
         await self._database.close()
