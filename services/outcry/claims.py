@@ -33,6 +33,7 @@ DUPLICATE = "duplicate"  # the client order id is taken by an open order
 KEY_MISMATCH = "key_mismatch"  # 422
 KEY_IN_PROGRESS = "key_in_progress"  # 409
 KEY_REPLAY = "key_replay"  # ``response`` holds the stored answer
+KEY_TAKEN = (KEY_MISMATCH, KEY_IN_PROGRESS, KEY_REPLAY)
 
 
 class HoldResult(NamedTuple):

@@ -83,6 +83,9 @@ class IntakeLedger(Protocol):
     async def hold(self, requests: Sequence[HoldRequest], keys: Sequence[KeyClaim] = ()) -> list[HoldResult]:
         """One micro-batch, one commit. Raises OutOfService (nothing written) or OutcomeUnknown."""
 
+    async def claimed(self, claim: KeyClaim) -> HoldResult | None:
+        """What ``hold`` would answer if the key is taken, with its first order id; None where it is free."""
+
     async def targets(self, wanted: Sequence[tuple[int, int, int | None, str | None]]) -> list[IntakeRow | None]:
         """Open intake rows by (account, symbol, order id or None, client order id or None)."""
 

@@ -33,6 +33,10 @@ class IntakeBook(OnFile):
             return []
         return await self._writer.do(lambda work: Batch(work, requests, keys).settle())
 
+    async def claimed(self, claim: KeyClaim) -> HoldResult | None:
+        found = await self._writer.do(lambda work: Claims(work, [claim]).refusal(claim.group, 1))
+        return found[0] if found else None
+
     async def targets(self, wanted: Sequence[tuple[int, int, int | None, str | None]]) -> list[IntakeRow | None]:
         if not wanted:
             return []

@@ -79,7 +79,8 @@ async def place_batch(call: Call) -> Any:
         await _submit_keyed(call, placing, key)
         known = all(item.answer.get("code") != UNKNOWN for item in placing)
         # Without an order in the market the batch has no key: what is kept under it is another batch's answer.
-        return StoredAnswer(200, _results(items), known and any(item.entered for item in placing))
+        entered = any(item.entered for item in placing)
+        return StoredAnswer(200, _results(items), known and entered, entered or not known)
 
     async def settled(first_id: int) -> StoredAnswer | None:
         for item in placing:

@@ -6,20 +6,18 @@ from typing import Final
 
 import msgspec
 
-from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, KEY_MISMATCH, KEY_REPLAY, HoldRequest, HoldResult, KeyClaim
+from outcry.claims import DUPLICATE, HELD, KEY_TAKEN, HoldRequest, HoldResult, KeyClaim
 from outcry.codec import encode_command
 from outcry.market.commands import AnyCommand, CancelOrder, PlaceList, PlaceOrder, ReplaceOrder
 from outcry.ports import Ledger
-from outcry.roles.api.errors import Refusal
 from outcry.roles.api.intents import Cancel, Place, PlacePair, Replace
 from outcry.roles.api.tickets import (
     Answer,
-    Replayed,
     Ticket,
-    Unsettled,
     duplicate_order,
     insufficient_balance,
     new_orders,
+    taken_key,
 )
 
 MAX_FOLD: Final = 1_000_000  # postings of a partition folded at once for those who are short of money
@@ -78,12 +76,8 @@ class Cashier:
             _stamp(ticket, results, held_nothing)
         elif status == DUPLICATE:
             self._refuse_duplicate(ticket)
-        elif status == KEY_MISMATCH:
-            self._settle(ticket, Refusal(-1098, "Idempotency-Key was used with another payload.", 422))
-        elif status == KEY_IN_PROGRESS:
-            self._settle(ticket, Unsettled(results[0].order_id))
-        elif status == KEY_REPLAY:
-            self._settle(ticket, Replayed(results[0].response))
+        elif status in KEY_TAKEN:
+            self._settle(ticket, taken_key(results[0]))
         else:
             return False
         return True

@@ -7,22 +7,27 @@ from typing import Any
 
 import msgspec
 
+from outcry.claims import KeyClaim
 from outcry.market.instrument import Instrument
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.api.endpoint import Call
 from outcry.roles.api.errors import Refusal
-from outcry.roles.api.tickets import Key, Replayed, Unsettled
+from outcry.roles.api.tickets import Key, Replayed, Unsettled, taken_key
 
 REPLAYED_HEADER = "Idempotent-Replayed"
 _OUTSIDE = frozenset(("timestamp", "recvWindow", "signature", "apiKey", "idempotencyKey", "returnRateLimits"))
 
 
 class StoredAnswer(msgspec.Struct, frozen=True):
-    """An answer as the ledger keeps it: HTTP status and body. One that is not ``final`` is given but not kept."""
+    """An answer as the ledger keeps it: HTTP status and body. One that is not ``final`` is given but not kept.
+
+    Where nothing was ``entered``, everything was refused before it was written down anywhere.
+    """
 
     status: int
     body: Any
     final: bool = True
+    entered: bool = True
 
 
 Work = Callable[[Key], Awaitable[StoredAnswer]]
@@ -38,7 +43,7 @@ async def once(call: Call, name: str, work: Work, settled: Settled) -> Any:
     key = Key(call.idempotency_key, payload_hash(name, call.params))
     answer: StoredAnswer | None
     try:
-        answer = await work(key)
+        answer = await _attempt(call, key, work)
     except Replayed as earlier:
         call.headers[REPLAYED_HEADER] = "true"
         return _give(msgspec.json.decode(earlier.response, type=StoredAnswer))
@@ -52,6 +57,30 @@ async def once(call: Call, name: str, work: Work, settled: Settled) -> Any:
         with contextlib.suppress(OutOfService, OutcomeUnknown):
             await call.venue.ledger.store_response(call.account_id, key.text, msgspec.json.encode(answer))
     return _give(answer)
+
+
+async def _attempt(call: Call, key: Key, work: Work) -> StoredAnswer:
+    """Does the work. What may not be placed any more may have been placed before, under this very key.
+
+    Raises Replayed and Unsettled, as the desk does when it claims a key that is taken.
+    """
+    try:
+        answer = await work(key)
+    except Refusal as refusal:
+        if refusal.status == 400:
+            await _recall(call, key)
+        raise
+    if not answer.entered:
+        await _recall(call, key)
+    return answer
+
+
+async def _recall(call: Call, key: Key) -> None:
+    """Looks at what a request that was refused would have found under its key."""
+    claim = KeyClaim(0, call.account_id, key.text, key.payload_sha256)
+    earlier = await call.venue.ledger.claimed(claim)
+    if earlier is not None:
+        raise taken_key(earlier)
 
 
 def refused(code: int, text: str, status: int = 400) -> StoredAnswer:

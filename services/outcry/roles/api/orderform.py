@@ -151,6 +151,15 @@ def place_of(params: Params, caller: Caller, shown: Names | None = None) -> Plac
         raise market_closed()
     if max(need, order.quote_qty) >= MAX_AMOUNT:  # a sale for more than there is of any money has no buyer either
         raise insufficient_balance()
+    return _placed(order, instrument, caller, need)
+
+
+def draft_of(params: Params, caller: Caller, shown: Names | None = None) -> Place:
+    """The order as it was asked for, held against no filter and no price yet. Raises Refusal for bad parameters."""
+    return _placed(_order(params, caller, shown or {}), params["symbol"], caller, 0)
+
+
+def _placed(order: PlaceOrder, instrument: Instrument, caller: Caller, need: int) -> Place:
     return Place(
         instrument=instrument,
         order=order,

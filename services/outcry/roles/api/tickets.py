@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from outcry.claims import KEY_IN_PROGRESS, KEY_MISMATCH, HoldResult
 from outcry.market.commands import AnyCommand
 from outcry.ports import Outcome
 from outcry.roles.api.errors import Refusal
@@ -39,6 +40,13 @@ class Unsettled(Exception):
     def __init__(self, order_id: int) -> None:
         super().__init__()
         self.order_id = order_id
+
+
+def taken_key(result: HoldResult) -> Exception:
+    """What a request is told whose Idempotency-Key is taken: Refusal 422, Unsettled or Replayed."""
+    if result.status == KEY_MISMATCH:
+        return Refusal(-1098, "Idempotency-Key was used with another payload.", 422)
+    return Unsettled(result.order_id) if result.status == KEY_IN_PROGRESS else Replayed(result.response)
 
 
 class Request:

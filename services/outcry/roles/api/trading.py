@@ -23,7 +23,16 @@ from outcry.roles.api.idempotency import StoredAnswer, once, refused
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, Replace
 from outcry.roles.api.latecomers import taken
 from outcry.roles.api.limits import Limits
-from outcry.roles.api.orderform import ORDER_PARAMS, SYMBOL, caller_of, new_client_id, one_of, place_of, size_of
+from outcry.roles.api.orderform import (
+    ORDER_PARAMS,
+    SYMBOL,
+    caller_of,
+    draft_of,
+    new_client_id,
+    one_of,
+    place_of,
+    size_of,
+)
 from outcry.roles.api.render import Json, amended_json, legs_of, list_json
 from outcry.roles.api.selection import TRADING_STATUS, status_of
 from outcry.roles.api.tickets import Key, unknown_order
@@ -71,15 +80,17 @@ async def _with_preventions(call: Call, outcome: Outcome) -> Outcome:
 
 async def place_order(call: Call) -> Any:
     """POST /api/v3/order."""
-    place = place_of(call.params, caller_of(call))
+    caller, shape = caller_of(call), call.params.get("newOrderRespType")
     if not call.idempotency_key:
-        return placed(await submit(call, place), place, call.params.get("newOrderRespType"))
+        place = place_of(call.params, caller)
+        return placed(await submit(call, place), place, shape)
 
     async def work(key: Key) -> StoredAnswer:
-        return answer_of(await submit(call, place, key), place, call.params.get("newOrderRespType"))
+        place = place_of(call.params, caller)
+        return answer_of(await submit(call, place, key), place, shape)
 
     async def settled(order_id: int) -> StoredAnswer | None:
-        return await stored_outcome(call, place, order_id, call.params.get("newOrderRespType"))
+        return await stored_outcome(call, draft_of(call.params, caller), order_id, shape)
 
     return await once(call, "order.place", work, settled)
 

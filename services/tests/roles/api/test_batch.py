@@ -74,6 +74,27 @@ async def test_a_refusal_before_the_journal_takes_no_key_and_one_after_it_does(t
         assert (again[:2], again[2]["idempotent-replayed"]) == (first[:2], "true")
 
 
+async def test_a_retry_that_could_not_be_placed_any_more_gets_the_answer_of_the_first(tmp_path: Path) -> None:
+    async with market(tmp_path) as (one, two, exchange):
+        await two.placed("sell 0.2@60001")
+        order = {"symbol": "BTCUSD", "side": "BUY", "type": "LIMIT", "timeInForce": "IOC", "quantity": "0.1",
+                 "price": "60001"}  # fmt: skip
+        first = await one.send(ORDER, order, "key-1")
+        whole = await one.send(BATCH, batch_of("buy 0.1 50000"), "key-2")
+        assert (first[0], first[1]["status"], whole[0]) == (200, "FILLED", 200)
+        exchange.engine.halted[0] = "a test"
+        again, again_whole = (
+            await one.send(ORDER, order, "key-1"),
+            await one.send(BATCH, batch_of("buy 0.1 50000"), "key-2"),
+        )
+        assert (again[:2], again[2]["idempotent-replayed"]) == (first[:2], "true")
+        assert (again_whole[:2], again_whole[2]["idempotent-replayed"]) == (whole[:2], "true")
+        other = await one.send(ORDER, {**order, "quantity": "0.2"}, "key-1")
+        assert (other[0], other[1]["code"]) == (422, -1098)
+        new = await one.send(ORDER, order, "key-3")
+        assert (new[0], new[1]["msg"]) == (400, "Market is closed.")
+
+
 async def test_the_key_of_a_batch_keeps_the_whole_answer(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, _, _):
         sent = batch_of("buy 9000 50000", "buy 0.1 50000", "buy 0.000001 50000", "buy 0.1 50001")
