@@ -318,7 +318,8 @@ async def test_draining_ends_when_every_order_has_its_answer(tmp_path: Path) -> 
         work = asyncio.create_task(s.desk.submit(s.place("buy 10@5000", "a")))
         await asyncio.sleep(0)
         await s.desk.drain(5.0)
-        assert work.done()
+        assert s.desk.unacknowledged == 0
+        assert isinstance(await work, Outcome)
         assert (await refusal(s.desk.submit(s.place("buy 10@5000", "b")))).code == -1008
 
 
