@@ -1,7 +1,8 @@
 """The connections to one database, each kind with the settings that its work needs."""
 
-from contextlib import AsyncExitStack
-from typing import Final, TypeAlias
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -15,6 +16,7 @@ Pool: TypeAlias = asyncpg.Pool
 CONNECT_SECONDS: Final = 5
 HOLDERS: Final = 4  # connections for holds and housekeeping; who comes when all work waits in line
 QUERY_CONNECTIONS: Final = 5
+WAIT_SECONDS: Final = 5  # for a free connection
 
 # A statement that waits longer than this is in trouble, and says so instead of piling up behind it.
 SHARED_SETTINGS: Final = {
@@ -28,6 +30,7 @@ SHARED_SETTINGS: Final = {
     # The statements are few and their plans do not depend on what they are given: plan once, on indexes.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
 }
 # The engine's own: nobody may hold a partition's row for long.
 WRITER_SETTINGS: Final = {**SHARED_SETTINGS, "lock_timeout": "400ms", "idle_in_transaction_session_timeout": "2s"}
@@ -80,9 +83,48 @@ class Database:
             self._pool = None
         await self.engine.dispose()
 
+    async def fetch(self, statement: str, *values: Any) -> list[Any]:
+        """Runs one statement that commits by itself. Raises OutOfService, OutcomeUnknown, Damaged."""
+        sent = False
+        try:
+            async with self.pool.acquire(timeout=WAIT_SECONDS) as connection:
+                sent = True
+                found: list[Any] = await connection.fetch(statement, *values)
+                return found
+        except TROUBLE as error:
+            raise fault_of(error, sent=sent) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection within one transaction, which is committed at the end; whatever is raised within undoes it.
+
+        Raises OutOfService, OutcomeUnknown, Damaged.
+        """
+        sent = False
+        try:
+            async with self.pool.acquire(timeout=WAIT_SECONDS) as connection, _ended_by_trouble(connection):
+                await connection.execute("BEGIN")
+                yield connection
+                sent = True
+                await connection.execute("COMMIT")
+        except TROUBLE as error:
+            raise fault_of(error, sent=sent) from error
+
     async def connect(self, settings: dict[str, str]) -> Connection:
         """A connection of its own. Raises what asyncpg raises."""
         return await asyncpg.connect(self.url, timeout=CONNECT_SECONDS, server_settings=settings)
+
+
+@asynccontextmanager
+async def _ended_by_trouble(connection: Connection) -> AsyncIterator[None]:
+    """Nobody gets a connection back whose transaction may still be open."""
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        if not done:
+            connection.terminate()
 
 
 async def _keep(connection: Connection) -> None:

@@ -3,14 +3,14 @@
 from typing import Final
 
 from outcry.adapters.postgres import schema
-from outcry.adapters.postgres.book import Book
 from outcry.adapters.postgres.database import Database
+from outcry.adapters.postgres.intake import IntakeBook
 from outcry.adapters.postgres.lease import PgLease
 
 LEASE_MS: Final = 6_000
 
 
-class PgLedger(Book):
+class PgLedger(IntakeBook):
     """Keeps ``ports.Ledger``."""
 
 

@@ -4,9 +4,9 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
+from outcry.adapters.pending import pending_order
 from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
-from outcry.adapters.sqlite.pending import pending_order
 from outcry.adapters.sqlite.rowtext import (
     AMENDMENT,
     INTAKE_TEXT,

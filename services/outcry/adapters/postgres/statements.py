@@ -1,0 +1,5 @@
+"""The longer statements of the ledger on PostgreSQL."""
+
+from outcry.adapters.statements import Statements
+
+statement = Statements("outcry.adapters.postgres")

@@ -1,0 +1,84 @@
+-- The longer statements of the ledger, each under its name. A word in braces is filled in by the caller.
+
+-- name: hold
+-- HOLD: money and client order ids of one micro-batch, in one statement. $1 topic, then an array per column.
+-- Taken ids are found before money is looked at: a retry of a live order is never "insufficient balance". ``pocket`` is
+-- the asset from which the row's group pays, -1 for a group that needs no money; an account pays all that the batch
+-- needs of an asset or nothing. ``leg``: 0 not in a list, 1 the first of one, 2 another. Ids are minted for what is written
+-- only, in the order of the requests.
+WITH req AS MATERIALIZED (
+  SELECT * FROM unnest($2::int[], $3::bigint[], $4::int[], $5::int[], $6::bigint[], $7::text[], $8::int[], $9::bytea[],
+                       $10::int[], $11::int[], $12::int[])
+    WITH ORDINALITY AS r(part, account_id, symbol_id, asset_id, amount, client_order_id, window_ms, body,
+                         pocket, grp, leg, n)),
+taken AS MATERIALIZED (  -- LIMIT keeps the planner at one look into the index per request, however little it knows
+  SELECT DISTINCT r.grp FROM req r, LATERAL (
+    SELECT FROM intake i WHERE i.account_id = r.account_id AND i.symbol_id = r.symbol_id
+       AND i.client_order_id = r.client_order_id AND i.open = 1 LIMIT 1) i),
+fresh AS MATERIALIZED (SELECT * FROM req WHERE grp NOT IN (SELECT grp FROM taken)),
+need AS (  -- numeric: cannot overflow
+  SELECT account_id, pocket AS asset_id, sum(amount) AS amount FROM fresh WHERE pocket >= 0 GROUP BY 1, 2),
+locked AS MATERIALIZED (  -- one lock order for all api pods
+  SELECT b.account_id, b.asset_id, x.amount FROM need x JOIN balances b USING (account_id, asset_id)
+   ORDER BY 1, 2 FOR UPDATE OF b),
+paid AS (
+  UPDATE balances b SET free = b.free - l.amount, held = b.held + l.amount FROM locked l
+   WHERE b.account_id = l.account_id AND b.asset_id = l.asset_id AND b.free >= l.amount
+  RETURNING b.account_id, b.asset_id),
+granted AS MATERIALIZED (
+  SELECT nextval('order_ids') AS order_id, f.*,
+         CASE f.leg WHEN 0 THEN -1 WHEN 1 THEN nextval('list_ids') ELSE currval('list_ids') END AS list_id
+    FROM (SELECT f.*, c.now_ms, greatest(c.now_ms, e.log_time) + f.window_ms AS valid_until_ms
+            FROM fresh f CROSS JOIN (SELECT outcry_now_ms() AS now_ms) c
+            LEFT JOIN engine_partition e ON e.topic = $1 AND e.part = f.part
+            LEFT JOIN paid p ON p.account_id = f.account_id AND p.asset_id = f.pocket
+           WHERE f.pocket < 0 OR p.account_id IS NOT NULL ORDER BY f.n) f),
+put AS (
+  INSERT INTO intake (order_id, part, account_id, symbol_id, asset_id, held, client_order_id, body, intake_ms,
+                      valid_until_ms, list_id, open)
+  SELECT order_id, part, account_id, symbol_id, asset_id, amount, client_order_id, body, now_ms, valid_until_ms, list_id, 1
+    FROM granted ORDER BY account_id, symbol_id, client_order_id)
+SELECT g.order_id, g.now_ms, g.valid_until_ms, g.list_id, r.grp IN (SELECT grp FROM taken) AS is_taken
+  FROM req r LEFT JOIN granted g USING (n) ORDER BY r.n
+
+-- name: lock_money
+-- What accounts have of assets, which nobody else may change until the transaction ends.
+SELECT b.account_id, b.asset_id, b.free
+  FROM unnest($1::bigint[], $2::int[]) AS w(account_id, asset_id) JOIN balances b USING (account_id, asset_id)
+ ORDER BY 1, 2 FOR UPDATE OF b
+
+-- name: taken_names
+-- Which client order ids (account, symbol, name) are those of open orders.
+SELECT w.* FROM unnest($1::bigint[], $2::int[], $3::text[]) AS w(account_id, symbol_id, client_order_id), LATERAL (
+  SELECT FROM intake i WHERE i.account_id = w.account_id AND i.symbol_id = w.symbol_id
+     AND i.client_order_id = w.client_order_id AND i.open = 1 LIMIT 1) i
+
+-- name: find_targets
+-- Open intake rows by order id ($1), and by account, symbol and client order id ($2 to $4).
+SELECT {columns} FROM unnest($1::bigint[]) AS w(order_id) JOIN intake i USING (order_id) WHERE i.open = 1
+UNION ALL
+SELECT {columns} FROM unnest($2::bigint[], $3::int[], $4::text[]) AS w(account_id, symbol_id, client_order_id), LATERAL (
+  SELECT * FROM intake i WHERE i.account_id = w.account_id AND i.symbol_id = w.symbol_id
+     AND i.client_order_id = w.client_order_id AND i.open = 1 LIMIT 1) i
+
+-- name: claim_keys
+-- Takes idempotency keys that are free or expired, in one order for all; returns those that were. $4: kept so long, ms.
+INSERT INTO idempotency AS k (account_id, key, payload_sha256, order_ids, expires_ms)
+SELECT account_id, key, payload, '{}', outcry_now_ms() + $4::bigint
+  FROM unnest($1::bigint[], $2::text[], $3::bytea[]) AS w(account_id, key, payload) ORDER BY account_id, key
+ON CONFLICT (account_id, key) DO UPDATE
+   SET payload_sha256 = excluded.payload_sha256, order_ids = '{}', response = NULL, expires_ms = excluded.expires_ms
+ WHERE k.expires_ms <= outcry_now_ms()
+RETURNING account_id, key
+
+-- name: stored_keys
+SELECT account_id, key, payload_sha256, order_ids, response FROM idempotency
+ WHERE (account_id, key) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))
+
+-- name: settle_keys
+-- Writes the orders of the keys that got their hold ($3: JSON lists of ids) and drops those of the refused.
+WITH gone AS (
+  DELETE FROM idempotency WHERE (account_id, key) IN (SELECT * FROM unnest($4::bigint[], $5::text[])))
+UPDATE idempotency k SET order_ids = ARRAY(SELECT jsonb_array_elements_text(w.ids::jsonb)::bigint)
+  FROM unnest($1::bigint[], $2::text[], $3::text[]) AS w(account_id, key, ids)
+ WHERE k.account_id = w.account_id AND k.key = w.key
