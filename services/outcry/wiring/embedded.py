@@ -117,6 +117,7 @@ class Exchange:
         self.hub = Hub(self.venue)
         users = UserStreams(self.venue)
         self._admin = Admin(store.ledger, store.journal, clock, vault.seal, on_transfer=users.transferred)
+        self.venue.operator = self._admin
         self.sockets = MarketSockets(self.hub, self.gate, users, telemetry=self.telemetry)
         self.ws_api = WsApi(self.gate, ENDPOINTS, users, telemetry=self.telemetry)
         served: dict[str, Asgi] = {"/ws": self.sockets, "/stream": self.sockets, "/ws-api/v3": self.ws_api}

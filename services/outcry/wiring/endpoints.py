@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from outcry.roles.api import account, batch, lists, marketdata, native, sapi, trading
+from outcry.roles.api import account, adminapi, batch, lists, marketdata, native, sapi, trading
 from outcry.roles.api.endpoint import Endpoint
 from outcry.roles.stream import listenkeys
 
@@ -14,5 +14,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *batch.ENDPOINTS,
     *sapi.ENDPOINTS,
     *native.ENDPOINTS,
+    *adminapi.ENDPOINTS,
     *listenkeys.ENDPOINTS,
 )

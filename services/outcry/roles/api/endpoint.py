@@ -18,6 +18,7 @@ PUBLIC = "public"
 KEY_ONLY = "key"  # X-MBX-APIKEY without a signature
 READ = "read"  # signed, scope read
 TRADE = "trade"  # signed, scope trade
+ADMIN = "admin"  # signed, scope admin
 
 DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 CLIENT_ID = re.compile(r"[A-Za-z0-9_.:/-]{1,36}", re.ASCII)

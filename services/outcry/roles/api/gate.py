@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from outcry.roles.api import signing
-from outcry.roles.api.endpoint import KEY_ONLY, PUBLIC, READ, TRADE, Call, Endpoint
+from outcry.roles.api.endpoint import ADMIN, KEY_ONLY, PUBLIC, READ, TRADE, Call, Endpoint
 from outcry.roles.api.errors import Refusal, illegal, missing
 from outcry.roles.api.limits import Limits
 from outcry.roles.api.params import DECIMAL_RANGE, Recipe, plain, read_object, read_pairs
@@ -19,7 +19,7 @@ IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 NATIVE: Final = "/v1/"
 
 _NOBODYS_SECRET: Final = b"nobody's"  # as an unknown key is refused anyway, any will do
-_SCOPES: Final = {KEY_ONLY: "", READ: "read", TRADE: "trade"}
+_SCOPES: Final = {KEY_ONLY: "", READ: "read", TRADE: "trade", ADMIN: "admin"}
 
 
 @dataclass(slots=True)

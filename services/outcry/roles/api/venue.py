@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from outcry.market.instrument import Instrument
 from outcry.ports import Clock, Feed, Ledger, Shared
@@ -11,6 +11,12 @@ from outcry.roles.api.positions import Positions
 from outcry.roles.api.tickerstats import TickerStatistics
 from outcry.settings import Settings
 from outcry.telemetry import Telemetry
+
+
+class Operator(Protocol):
+    """Who carries an operator's verbs out (roles.admin.verbs)."""
+
+    async def run(self, verb: str, params: Mapping[str, Any]) -> dict[str, Any]: ...
 
 
 @dataclass
@@ -28,8 +34,14 @@ class Venue:
     assets: dict[int, str] = field(default_factory=dict)  # names by id
     last_prices: dict[int, int] = field(default_factory=dict)  # ticks by symbol id; 0 or absent: none yet
     halted: Mapping[int, str] = field(default_factory=dict)  # partitions that wait for a person, and why
+    operator: Operator | None = None  # None in a process without an operator's verbs
     telemetry: Telemetry = field(default_factory=Telemetry)
     status: dict[str, Any] = field(default_factory=dict)  # component -> {"status","detail"} for health
+
+    async def admin(self, verb: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Carries an operator's verb out. Raises Refused."""
+        assert self.operator is not None, "this process has no operator's verbs"
+        return await self.operator.run(verb, params)
 
     def __post_init__(self) -> None:
         self.statistics = TickerStatistics(self.ledger, self.clock)
