@@ -11,6 +11,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "services"))
 
+from cpu import cpu_of  # noqa: E402 - the path has to be set first
+
 from tests.support.venue import running_exchange  # noqa: E402 - the path has to be set first
 
 INTERPRETED = ROOT / ".venv/bin/python"
@@ -61,10 +63,13 @@ def report_core(figures: dict[str, float]) -> None:
 
 def order_path(python: Path) -> list[Any]:
     """Orders/s and latency by each way of entry on an exchange of its own, committed to disk, client included."""
-    figures = []
+    figures: list[Any] = []
     for way in ("rest", "socket", "batch"):
         with tempfile.TemporaryDirectory() as folder, running_exchange(Path(folder), python=python) as exchange:
-            figures += output(INTERPRETED, "end_to_end.py", exchange.url, str(SECONDS), way)
+            before = cpu_of(exchange.process.pid)
+            (figure,) = output(INTERPRETED, "end_to_end.py", exchange.url, str(SECONDS), way)
+            figure["cpu_us"] = cpu_of(exchange.process.pid).per_order(before, figure["orders"])
+            figures.append(figure)
     return figures
 
 
@@ -75,6 +80,11 @@ def report_order_path(title: str, figures: list[Any]) -> None:
         print(
             "  {name:16}{orders_per_second:8,} orders/s   p50 {p50_ms:7.2f}  p95 {p95_ms:7.2f}  p99 {p99_ms:7.2f} ms"
             " a request   {errors} errors".format(**way)
+        )
+        print(
+            "  {:16}CPU an order: event loop {loop} us, writer {writer} us, other {others} us".format(
+                "", **way["cpu_us"]
+            )
         )
 
 
