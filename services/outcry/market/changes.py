@@ -40,8 +40,8 @@ ALREADY_DONE: Final[Refusal] = (-2038, "Order amend (quantity at or below what i
 NOT_ATTEMPTED: Final[Refusal] = (-2022, "Order cancel-replace failed.")
 
 
-def find(market: Market, order_id: Any, account: Any) -> Order | None:
-    """The account's open order in this market, if it is one; both numbers are taken as they came (``Boxed``)."""
+def find(market: Market, order_id: Any, account: int) -> Order | None:
+    """The account's open order in this market, if it is one; ``order_id`` is taken as it came (``Boxed``)."""
     order = market.orders.get(order_id)
     if order is None or order.account != account or order.symbol_id != market.symbol_id:
         return None

@@ -59,11 +59,23 @@ class Order:
         "visible", "working_ms",
     )  # fmt: skip
 
-    symbol_id: int
+    # What a cancel and its neighbours need comes first: compiled, a far-off order then costs fewer cache misses.
+    level: "Level | None"
+    prev: "Order | None"
+    next: "Order | None"
     order_id: Boxed
-    account: Boxed
-    client_order_id: str
+    account: int
+    symbol_id: int
     side: int
+    held: int
+    left: int
+    visible: int
+    status: int
+    stage: int
+    updated_ms: int
+    tally: Tally | None
+    oco: "OrderList | None"
+    client_order_id: str
     kind: int
     qty: int
     price: int
@@ -73,7 +85,6 @@ class Order:
     trail_bps: int
     peak: int  # 0: no iceberg
     stp: int
-    held: int
     maker_ppm: int
     taker_ppm: int
     strategy_id: int
@@ -86,20 +97,17 @@ class Order:
             self.maker_ppm, self.taker_ppm, _, _, self.strategy_id, self.strategy_type,
         ) = placed  # fmt: skip
         self.rung: int = self.price if self.side == BUY else TOP - self.price
-        self.left: int = self.qty
-        self.status: int = NEW
-        self.stage: int = NOT_A_STOP
+        self.left = self.qty
+        self.status = NEW
+        self.stage = NOT_A_STOP
         self.visible = self.executed = self.cum_quote = self.prevented = 0
         self.trail_ref = self.priority_seq = self.applied_offset = self.code = 0
         self.placed_ms: int = now_ms
-        self.updated_ms: int = now_ms
+        self.updated_ms = now_ms
         self.working_ms: int = 0
         self.text: str = ""
-        self.oco: OrderList | None = None
-        self.tally: Tally | None = None
-        self.level: Level | None = None
-        self.prev: Order | None = None
-        self.next: Order | None = None
+        self.oco = self.tally = None
+        self.level = self.prev = self.next = None
 
     def is_open(self) -> bool:
         """Whether it can still trade."""
