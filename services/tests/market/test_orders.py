@@ -1,7 +1,9 @@
 """Limit and market orders meet by price, then time, at the maker's price."""
 
 from outcry.market import terms
-from outcry.market.order import is_priced, is_stop
+from outcry.market.order import NO_LIST, is_priced, is_stop
+from outcry.market.terms import BUY, NEW
+from outcry.rows import OrderRow
 from tests.support.ring import Ring, play
 
 
@@ -139,3 +141,12 @@ def test_the_core_tells_types_apart_as_the_terms_do() -> None:
     kinds = terms.TYPE_NAMES
     assert {kind for kind in kinds if is_priced(kind)} == terms.PRICED_TYPES
     assert {kind for kind in kinds if is_stop(kind)} == terms.STOP_TYPES
+
+
+def test_the_row_of_an_order_has_a_value_for_every_column() -> None:
+    order = play("buy 5@99 peak 2 -> #1 rests").pit.find(1)
+    assert order is not None
+    row = order.row(3)
+    assert type(row) is OrderRow and len(row) == len(OrderRow._fields)
+    assert (row.order_id, row.part, row.side, row.price, row.qty, row.iceberg_qty) == (1, 3, BUY, 99, 5, 2)
+    assert (row.visible, row.status, row.held, row.list_id, row.text, row.open) == (2, NEW, 495, NO_LIST, "", 1)

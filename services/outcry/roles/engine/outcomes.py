@@ -32,6 +32,8 @@ from outcry.rows import AmendmentRow, ListRow, OrderRow
 Follows = Callable[[int], bool]
 
 UNKNOWN_ORDER: Final = (-2011, "Unknown order sent.")
+CANCELING: Final = (CancelOrder, CancelAll, ReplaceOrder)
+LISTED: Final = (ListUpdated, OrderAmended)  # what may change a list
 UNSPOKEN: Final = (HoldReleased, HoldMoved, InstrumentChanged)  # seen as balances and market status instead
 
 
@@ -218,14 +220,14 @@ def _own(command: AnyCommand, new_ids: tuple[int, ...], events: Sequence[AnyEven
     if isinstance(command, AmendOrder):
         amended = (event.order_id for event in events if isinstance(event, OrderAmended))
         new_ids = tuple(dict.fromkeys((command.order_id, *amended)))
-    return tuple(row for row in map(rows.row, new_ids) if row is not None)
+    return tuple([row for row in map(rows.row, new_ids) if row is not None]) if new_ids else ()
 
 
 def _canceled(
     command: AnyCommand, new_ids: tuple[int, ...], touched: Sequence[Order], rows: Rows
 ) -> tuple[OrderRow, ...]:
     """The orders that the command canceled, the one it names first."""
-    if not isinstance(command, CancelOrder | CancelAll | ReplaceOrder):
+    if not isinstance(command, CANCELING):
         return ()
     named = 0 if isinstance(command, CancelAll) else command.order_id
     found = [
@@ -234,13 +236,15 @@ def _canceled(
         if order_id not in new_ids
         if (row := rows.row(order_id)) is not None and row.status == CANCELED and row.account_id == command.account
     ]
-    return tuple(sorted(found, key=lambda row: row.order_id != named))
+    if len(found) > 1:
+        found.sort(key=lambda row: row.order_id != named)
+    return tuple(found)
 
 
 def _lists(events: Sequence[AnyEvent], rows: Rows) -> tuple[ListRow, ...]:
     """The lists that the command started, changed or ended, and that of an order that it amended."""
     found: dict[int, ListRow] = {}
     for event in events:
-        if isinstance(event, ListUpdated | OrderAmended) and (row := _list_row(event, rows)) is not None:
+        if isinstance(event, LISTED) and (row := _list_row(event, rows)) is not None:
             found[row.list_id] = row
     return tuple(found.values())
