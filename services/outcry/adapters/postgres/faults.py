@@ -7,9 +7,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from outcry.ports import Damaged, DiskFull, OutcomeUnknown, OutOfService
 
-# All that a statement may raise. asyncpg raises InternalClientError when a backend dies within a COPY (asyncpg #784).
+# All that a statement may raise. asyncpg raises InternalClientError when a backend dies within a COPY (asyncpg #784),
+# and OverflowError where a number does not fit the column that it is copied to.
 TROUBLE: Final = (
-    OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, SQLAlchemyError,
+    OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OverflowError,
+    SQLAlchemyError,
 )  # fmt: skip
 # The server says that the row is wrong (class 22, 23) or that a check of ours failed (P0).
 REFUSALS: Final = ("22", "23", "P0")
@@ -31,8 +33,10 @@ def code_of(error: BaseException) -> str:
 
 def refuses_row(error: BaseException) -> bool:
     """Whether the server, or asyncpg while it encoded a value, refused what was to be written."""
+    if isinstance(error, OverflowError):
+        return True
     if isinstance(error, asyncpg.InterfaceError):
-        return isinstance(error, ValueError)  # a value that does not fit its column
+        return isinstance(error, ValueError)  # a parameter that does not fit its type
     return code_of(error).startswith(REFUSALS)
 
 

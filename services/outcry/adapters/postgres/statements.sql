@@ -82,3 +82,47 @@ WITH gone AS (
 UPDATE idempotency k SET order_ids = ARRAY(SELECT jsonb_array_elements_text(w.ids::jsonb)::bigint)
   FROM unnest($1::bigint[], $2::text[], $3::text[]) AS w(account_id, key, ids)
  WHERE k.account_id = w.account_id AND k.key = w.key
+
+-- name: advance
+-- CAS: the first statement of every batch transaction, for all partitions in it; those that it names are still ours.
+-- $1 topic, $2 lease in ms, then an array per column of Advance.
+UPDATE engine_partition e
+   SET next_offset = u.to_offset, log_time = u.log_time, rules_version = u.rules, event_seq = u.seq,
+       state_hash = u.state, log_hash = u.log, tail_hash = u.tail, lease_until = outcry_now_ms() + $2::bigint
+  FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::int[], $9::bigint[], $10::bigint[],
+              $11::bytea[], $12::bytea[])
+       AS u(part, epoch, from_offset, to_offset, log_time, rules, seq, state, log, tail)
+ WHERE e.topic = $1 AND e.part = u.part AND e.epoch = u.epoch AND e.next_offset = u.from_offset AND e.status = 'RUN'
+RETURNING e.part
+
+-- name: mark_applied
+-- First outcomes: each must find its intake row, with its partition and hold, and without an outcome. The sum keeps the
+-- planner on the primary key: an index by partition would look at every order on its way.
+UPDATE intake i SET applied_offset = u.applied_offset, open = u.open
+  FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::smallint[])
+       AS u(order_id, part, held, applied_offset, open)
+ WHERE i.order_id = u.order_id AND i.part + 0 = u.part AND i.held = u.held AND i.applied_offset IS NULL
+
+-- name: mark_canceled
+UPDATE intake i SET cancel_offset = u.cancel_offset
+  FROM unnest($1::bigint[], $2::bigint[]) AS u(order_id, cancel_offset)
+ WHERE i.order_id = u.order_id AND i.applied_offset IS NULL AND i.cancel_offset IS NULL
+
+-- name: change_orders
+-- Known orders as they are now. One that took another name is left out and done by itself: that is rare.
+UPDATE orders o SET {changes} FROM unnest({arrays}) AS u({columns})
+ WHERE o.order_id = u.order_id AND o.client_order_id = u.client_order_id
+
+-- name: newest_candles
+-- The newest candle per interval of every symbol that has candles: those of the partition and those that nobody lists
+-- yet, for a symbol may have a past before its first record. Symbols are found by skipping from one to the next.
+WITH RECURSIVE charted (symbol_id) AS (
+  SELECT min(symbol_id) FROM candles
+  UNION ALL
+  SELECT (SELECT min(c.symbol_id) FROM candles c WHERE c.symbol_id > charted.symbol_id)
+    FROM charted WHERE symbol_id IS NOT NULL)
+SELECT c.* FROM charted s CROSS JOIN unnest($2::bigint[]) AS i(interval_ms), LATERAL (
+  SELECT * FROM candles c WHERE c.symbol_id = s.symbol_id AND c.interval_ms = i.interval_ms
+   ORDER BY c.open_ms DESC LIMIT 1) c
+ WHERE s.symbol_id NOT IN (SELECT symbol_id FROM symbol_state WHERE part <> $1)
+ ORDER BY c.symbol_id, c.interval_ms

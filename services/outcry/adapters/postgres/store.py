@@ -6,11 +6,12 @@ from outcry.adapters.postgres import schema
 from outcry.adapters.postgres.database import Database
 from outcry.adapters.postgres.intake import IntakeBook
 from outcry.adapters.postgres.lease import PgLease
+from outcry.adapters.postgres.results import ResultBook
 
 LEASE_MS: Final = 6_000
 
 
-class PgLedger(IntakeBook):
+class PgLedger(IntakeBook, ResultBook):
     """Keeps ``ports.Ledger``."""
 
 
