@@ -1,14 +1,17 @@
 """What the roles ask of the world; adapters keep these promises, wiring chooses which."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Protocol
 
-import msgspec
-
 from outcry.claims import HoldRequest, HoldResult, KeyClaim
+from outcry.facts import Book as Book
+from outcry.facts import Cut as Cut
+from outcry.facts import Execution as Execution
+from outcry.facts import MarketUpdate as MarketUpdate
+from outcry.facts import Outcome as Outcome
+from outcry.facts import Publication as Publication
 from outcry.leases import Lease as Lease
-from outcry.market.events import AnyEvent, Traded
 from outcry.rows import (
     AccountRow,
     AmendmentRow,
@@ -279,90 +282,26 @@ class Ledger(IntakeLedger, EngineLedger, Housekeeping, QueryLedger, Registry, Pr
         """Raises OutOfService when the ledger cannot be asked."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one command, for the api that asked.
+class Backlog(Protocol):
+    """What was committed and told, kept for a while, for listeners that lack some of it."""
 
-    ``orders`` are the orders it placed or touched, as they are after it (new order first; for a
-    ReplaceOrder the canceled order is in ``canceled``); ``fills`` are the new order's own trades.
-    A refusal has a Binance ``code`` and ``text``. ``cancel_code`` is that of a replace's cancel half.
-    """
-
-    command_id: int
-    symbol_id: int
-    part: int
-    offset: int
-    time_ms: int
-    code: int = 0
-    text: str = ""
-    orders: tuple[OrderRow, ...] = ()
-    canceled: tuple[OrderRow, ...] = ()
-    fills: tuple[Traded, ...] = ()
-    cancel_code: int = 0
-    cancel_text: str = ""
-    lists: tuple[ListRow, ...] = ()
-    amendment: AmendmentRow | None = None
-    prevented: dict[int, int] = {}  # the last match of an order that self-trade prevention stopped, by order id
+    async def missing(self, part: int, symbol_id: int, after_seq: int) -> Sequence[Publication]:
+        """Stored publications with updates of the symbol behind ``after_seq``, oldest first. Raises OutOfService."""
 
 
-class MarketUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """One symbol's public changes in one engine batch; ``time_ms`` is the log time at its end.
-
-    ``levels`` are (side, price ticks, absolute visible lots; 0 removes). ``first_u`` > ``last_u``: no level changed.
-    ``snapshot`` True: ``levels`` is the whole book and replaces what was known.
-    """
-
-    symbol_id: int
-    part: int
-    epoch: int
-    first_seq: int
-    last_seq: int
-    first_u: int
-    last_u: int
-    time_ms: int
-    levels: tuple[tuple[int, int, int], ...] = ()
-    trades: tuple[TradeRow, ...] = ()
-    snapshot: bool = False
-    status: int = 0  # Instrument.status when the instrument changed, else 0
-
-
-class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """One private event: what happened, to which order, to whom.
-
-    ``order`` is as the command leaves it; one that self-trade prevention met, as it was just after the event.
-    ``list_row`` is the list that a ListUpdated is about, or that of the order that an OrderAmended is about.
-    """
-
-    account_id: int
-    symbol_id: int
-    time_ms: int
-    event: AnyEvent
-    order: OrderRow | None
-    list_row: ListRow | None = None
-
-
-class Publication(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one committed engine batch tells the world."""
-
-    outcomes: tuple[Outcome, ...] = ()
-    updates: tuple[MarketUpdate, ...] = ()
-    executions: tuple[Execution, ...] = ()
-    moved: tuple[int, ...] = ()  # accounts whose balances changed
-
-
-class Book(msgspec.Struct, frozen=True, kw_only=True):
-    """The visible book at ``update_id``: (price ticks, lots) per side, best first."""
-
-    update_id: int
-    bids: tuple[tuple[int, int], ...]
-    asks: tuple[tuple[int, int], ...]
-
-
-class Feed(Protocol):
-    """Carries committed facts to whoever listens; callbacks run on the event loop and must not block."""
+class Publisher(Protocol):
+    """The engine's half of the feed: says what is committed."""
 
     async def publish(self, publication: Publication) -> None: ...
     def follows(self, account_id: int) -> bool:
         """Whether anyone may listen to this account: engines skip building private events for others."""
+
+    def retire(self, parts: Iterable[int]) -> None:
+        """The partitions are no longer published from here. Each begins again with a snapshot of its markets."""
+
+
+class Listener(Protocol):
+    """The api's and the stream role's half: callbacks run on the event loop and must not block."""
 
     def on_outcome(self, callback: Callable[[Outcome], None]) -> None: ...
     def on_update(self, callback: Callable[[MarketUpdate], None]) -> None: ...
@@ -371,6 +310,10 @@ class Feed(Protocol):
 
     async def book(self, symbol_id: int, depth: int) -> Book | None:
         """The visible book, never older than an update already delivered; None before the engine opened it."""
+
+
+class Feed(Publisher, Listener, Protocol):
+    """Carries committed facts to whoever listens."""
 
 
 class Shared(Protocol):

@@ -1,7 +1,7 @@
 """What lives only in this process: volatile state with expiry, and the feed from engine to listeners."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from outcry.market.depth import DepthView
@@ -95,6 +95,9 @@ class MemoryFeed:
 
     def follows(self, account_id: int) -> bool:
         return account_id in self._on_account
+
+    def retire(self, parts: Iterable[int]) -> None:
+        """Nothing is said of a partition between its publications."""
 
     def on_outcome(self, callback: Callable[[Outcome], None]) -> None:
         self._on_outcome.append(callback)

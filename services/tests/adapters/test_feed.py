@@ -1,15 +1,22 @@
-"""The port Feed: committed facts reach whoever listens, in order."""
+"""The port Feed: committed facts reach whoever listens, in order. Delivery may take a moment, so tests wait for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from outcry.adapters.memory import MemoryFeed
 from outcry.market.events import OrderAccepted
-from outcry.ports import Execution, Feed, MarketUpdate, Outcome, Publication
+from outcry.ports import Book, Execution, Feed, MarketUpdate, Outcome, Publication
+from tests.support.feeds import POD, memory_feed, redis_feed, until
+
+FEEDS = {"memory": memory_feed, "redis": redis_feed}
 
 
-@pytest.fixture(params=["memory"])
-def feed() -> Feed:
-    return MemoryFeed()
+@pytest.fixture(params=sorted(FEEDS))
+async def feed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Feed]:
+    async with FEEDS[request.param](tmp_path) as opened:
+        yield opened
 
 
 def update(first_u: int, last_u: int, *levels: tuple[int, int, int], snapshot: bool = False) -> MarketUpdate:
@@ -19,8 +26,8 @@ def update(first_u: int, last_u: int, *levels: tuple[int, int, int], snapshot: b
     )  # fmt: skip
 
 
-def outcome(command_id: int) -> Outcome:
-    return Outcome(command_id=command_id, symbol_id=1, part=0, offset=0, time_ms=1)
+def outcome(command_id: int, reply_to: str = POD) -> Outcome:
+    return Outcome(command_id=command_id, symbol_id=1, part=0, offset=0, time_ms=1, reply_to=reply_to)
 
 
 def execution(account: int) -> Execution:
@@ -28,24 +35,41 @@ def execution(account: int) -> Execution:
     return Execution(account_id=account, symbol_id=1, time_ms=1, event=accepted, order=None)
 
 
+async def book_at(feed: Feed, update_id: int, depth: int = 5) -> Book:
+    """The book, once it has come to an update id."""
+    async with asyncio.timeout(10):
+        while True:
+            book = await feed.book(1, depth)
+            if book is not None and book.update_id == update_id:
+                return book
+            await asyncio.sleep(0.005)
+
+
 async def test_outcomes_and_updates_arrive_in_order(feed: Feed) -> None:
-    heard: list[object] = []
-    feed.on_outcome(heard.append)
-    feed.on_update(heard.append)
-    published = Publication(outcomes=(outcome(1), outcome(2)), updates=(update(1, 1), update(2, 2)))
+    answers: list[Outcome] = []
+    shown: list[tuple[int, int]] = []
+    feed.on_outcome(answers.append)
+    feed.on_update(lambda heard: shown.append((heard.first_seq, heard.last_seq)))
+    await feed.publish(Publication(updates=(update(1, 1, (1, 99, 5), snapshot=True),)))
+    await until(lambda: shown == [(1, 1)])
+    published = Publication(outcomes=(outcome(1), outcome(2)), updates=(update(2, 2), update(3, 5)))
     await feed.publish(published)
-    assert heard == [*published.outcomes, *published.updates]
+    await until(lambda: len(shown) == 3 and len(answers) == 2)
+    assert answers == list(published.outcomes)
+    assert shown == [(1, 1), (2, 2), (3, 5)]
 
 
 async def test_an_account_hears_its_own_until_it_leaves(feed: Feed) -> None:
     heard: list[Execution | None] = []
     leave = feed.on_account(7, heard.append)
-    assert feed.follows(7) and not feed.follows(8)
+    await until(lambda: feed.follows(7))
+    assert not feed.follows(8)
     await feed.publish(Publication(executions=(execution(7), execution(8)), moved=(7, 8)))
+    await until(lambda: len(heard) == 2)
     assert heard == [execution(7), None]
     leave()
     leave()
-    assert not feed.follows(7)
+    await until(lambda: not feed.follows(7))
     await feed.publish(Publication(moved=(7,)))
     assert len(heard) == 2
 
@@ -55,8 +79,9 @@ async def test_two_listeners_of_one_account_are_two(feed: Feed) -> None:
     first = feed.on_account(7, heard.append)
     feed.on_account(7, heard.append)
     first()
-    assert feed.follows(7)
+    await until(lambda: feed.follows(7))
     await feed.publish(Publication(moved=(7,)))
+    await until(lambda: heard)
     assert heard == [None]
 
 
@@ -69,7 +94,9 @@ async def test_a_listener_may_leave_while_it_hears(feed: Feed) -> None:
 
     leave = feed.on_account(7, hear_once)
     feed.on_account(7, lambda _: heard.append("second"))
-    await feed.publish(Publication(moved=(7, 7)))
+    await until(lambda: feed.follows(7))
+    await feed.publish(Publication(executions=(execution(7),), moved=(7,)))
+    await until(lambda: len(heard) == 3)
     assert heard == ["first", "second", "second"]
 
 
@@ -77,37 +104,48 @@ async def test_the_book_follows_the_updates(feed: Feed) -> None:
     assert await feed.book(1, 5) is None
     await feed.publish(Publication(updates=(update(1, 4, (1, 99, 5), (1, 98, 2), (-1, 101, 3), snapshot=True),)))
     await feed.publish(Publication(updates=(update(5, 6, (1, 99, 0), (-1, 100, 9)),)))
-    book = await feed.book(1, 5)
-    assert book is not None
-    assert (book.update_id, book.bids, book.asks) == (6, ((98, 2),), ((100, 9), (101, 3)))
+    book = await book_at(feed, 6)
+    assert (book.bids, book.asks) == (((98, 2),), ((100, 9), (101, 3)))
     top = await feed.book(1, 1)
     assert top is not None and top.asks == ((100, 9),)
 
 
 async def test_a_listener_never_finds_a_book_older_than_what_it_heard(feed: Feed) -> None:
-    seen: list[int] = []
+    looks: list[asyncio.Task[Book | None]] = []
+    heard: list[int] = []
 
-    def look(heard: MarketUpdate) -> None:
-        coroutine = feed.book(1, 1)
-        with pytest.raises(StopIteration) as stop:
-            coroutine.send(None)
-        seen.append(stop.value.value.update_id - heard.last_u)
+    def look(shown: MarketUpdate) -> None:
+        heard.append(shown.last_u)
+        looks.append(asyncio.create_task(feed.book(1, 1)))
 
     feed.on_update(look)
     await feed.publish(Publication(updates=(update(1, 2, (1, 9, 1), snapshot=True),)))
-    await feed.publish(Publication(updates=(update(3, 3, (1, 9, 2)),)))
-    assert seen == [0, 0]
+    await until(lambda: len(heard) == 1)
+    for u in range(3, 40):
+        await feed.publish(Publication(updates=(update(u, u, (1, 9, u)),)))
+    await until(lambda: len(heard) == 38)
+    for u, book in zip(heard, await asyncio.gather(*looks), strict=True):
+        assert book is not None and book.update_id >= u
+        assert book.bids == ((9, book.update_id if book.update_id > 2 else 1),)
 
 
 async def test_a_snapshot_replaces_what_was_known(feed: Feed) -> None:
     await feed.publish(Publication(updates=(update(1, 1, (1, 99, 5), snapshot=True),)))
-    await feed.publish(Publication(updates=(update(2, 1, (1, 50, 1), snapshot=True),)))
-    book = await feed.book(1, 5)
-    assert book is not None and book.bids == ((50, 1),)
+    await book_at(feed, 1)
+    await feed.publish(Publication(updates=(update(5, 4, (1, 50, 1), snapshot=True),)))
+    book = await book_at(feed, 4)
+    assert book.bids == ((50, 1),)
 
 
 async def test_an_update_without_levels_leaves_the_update_id(feed: Feed) -> None:
+    shown: list[MarketUpdate] = []
+    feed.on_update(shown.append)
     await feed.publish(Publication(updates=(update(1, 3, (1, 99, 5), snapshot=True),)))
-    await feed.publish(Publication(updates=(update(4, 3),)))
+    await until(lambda: shown)
+    quiet = MarketUpdate(
+        symbol_id=1, part=0, epoch=1, first_seq=4, last_seq=4, first_u=4, last_u=3, time_ms=1, levels=()
+    )
+    await feed.publish(Publication(updates=(quiet,)))
+    await until(lambda: len(shown) == 2)
     book = await feed.book(1, 5)
     assert book is not None and book.update_id == 3

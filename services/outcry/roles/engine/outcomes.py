@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
+from msgspec.structs import replace
+
 from outcry.market.commands import (
     AmendOrder,
     AnyCommand,
@@ -57,6 +59,8 @@ class Place(Protocol):
     def next_offset(self) -> int: ...
     @property
     def log_time(self) -> int: ...
+    @property
+    def reply_to(self) -> str: ...
 
 
 def refused(command: AnyCommand, place: Place, code: int, text: str) -> Outcome:
@@ -69,13 +73,14 @@ def refused(command: AnyCommand, place: Place, code: int, text: str) -> Outcome:
         time_ms=place.log_time,
         code=code,
         text=text,
+        reply_to=place.reply_to,
     )
 
 
 def belated(cancel: Overtaker, place: Place) -> Outcome:
     """The answer to a cancel when the last of the orders that it overtook has come."""
     if not cancel.canceled:
-        return refused(cancel.command, place, *UNKNOWN_ORDER)
+        return replace(refused(cancel.command, place, *UNKNOWN_ORDER), reply_to=cancel.reply_to)
     return Outcome(
         command_id=cancel.command.command_id,
         symbol_id=cancel.command.symbol_id,
@@ -84,6 +89,7 @@ def belated(cancel: Overtaker, place: Place) -> Outcome:
         time_ms=place.log_time,
         canceled=tuple(cancel.canceled.values()),
         lists=tuple(cancel.lists.values()),
+        reply_to=cancel.reply_to,
     )
 
 
@@ -124,22 +130,15 @@ def answered(
         elif kind is MatchPrevented and event.taker_id in new_ids:  # type: ignore[union-attr]
             prevented[event.taker_id] = event.prevented_id  # type: ignore[union-attr]
     return Outcome(
-        command_id=command.command_id,
-        symbol_id=command.symbol_id,
-        part=place.part,
-        offset=place.next_offset,
-        time_ms=place.log_time,
-        code=code,
-        text=text,
+        command_id=command.command_id, symbol_id=command.symbol_id, part=place.part, offset=place.next_offset,
+        time_ms=place.log_time, code=code, text=text,
         orders=_own(command, new_ids, events, rows),
         canceled=_canceled(command, new_ids, touched, rows),
         fills=tuple(fills),  # type: ignore[arg-type]
-        cancel_code=cancel_code,
-        cancel_text=cancel_text,
+        cancel_code=cancel_code, cancel_text=cancel_text,
         lists=_lists(events, rows),
-        amendment=amendment,
-        prevented=prevented,
-    )
+        amendment=amendment, prevented=prevented, reply_to=place.reply_to,
+    )  # fmt: skip
 
 
 def new_orders(command: AnyCommand) -> tuple[int, ...]:

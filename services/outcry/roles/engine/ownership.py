@@ -67,16 +67,20 @@ class Ownership:
         self.halted[part] = reason
         log.critical("Partition %d halts: %s", part, reason)
         if session is not None:
+            self._feed.retire([part])
             await self._lease.halt(part, session.epoch, reason)
 
     async def release(self) -> None:
         """Lets others have the partitions at once."""
+        self._feed.retire(self.sessions)
         for part, session in self.sessions.items():
             await self._lease.release(part, session.epoch)
         self.sessions.clear()
 
     def forget(self, parts: Iterable[int]) -> None:
         """Drops sessions whose uncommitted work is void; ``acquire`` reads the truth again."""
+        parts = list(parts)
+        self._feed.retire(parts)
         for part in parts:
             self.sessions.pop(part, None)
 

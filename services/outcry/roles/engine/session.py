@@ -59,6 +59,7 @@ class Session:
         self.late = 0  # orders ignored for being past their bound
         self.repeated = 0  # orders ignored because their id had its effect before
         self.commands = 0  # since the last take
+        self.reply_to = ""  # who asked for the running record's commands
         self._rules_version = row.rules_version
         self._log_hash = row.log_hash
         self._tail_hash = row.tail_hash
@@ -130,6 +131,7 @@ class Session:
         except BadFrame as problem:
             self._dead(record, str(problem))
         else:
+            self.reply_to = frame.reply_to
             for reason in frame.unreadable:
                 self._dead(record, reason)
             for index, command in enumerate(frame.commands):
@@ -246,7 +248,7 @@ class Session:
     def _cancel(self, command: CancelOrder) -> None:
         if command.restriction == 0 and self._overtakes(command.order_id, command.target_valid_until_ms):
             target = (command.order_id, command.target_valid_until_ms)
-            self._waiting.add(Overtaker(command, (target,)), self.log_time)
+            self._waiting.add(Overtaker(command, (target,), self.reply_to), self.log_time)
         else:
             self._write(command, command.symbol_id, self._pit.apply(command, self.log_time))
 
@@ -258,7 +260,7 @@ class Session:
             self._write(command, command.symbol_id, events)
             return
         touched = self._write(None, command.symbol_id, events)
-        cancel = Overtaker(command, coming)
+        cancel = Overtaker(command, coming, self.reply_to)
         cancel.note(*ended(ids_of(touched), events, self._blotter))
         self._waiting.add(cancel, self.log_time)
 

@@ -74,15 +74,16 @@ class Marks:
 
 
 class Overtaker:
-    """A cancel whose answer waits until every order that it overtook has come.
+    """A cancel whose answer to ``reply_to`` waits until every order that it overtook has come.
 
     ``coming`` are those orders with their bounds; ``canceled`` and ``lists`` are what ended for the cancel so far.
     """
 
-    __slots__ = ("canceled", "coming", "command", "lists")
+    __slots__ = ("canceled", "coming", "command", "lists", "reply_to")
 
-    def __init__(self, command: CancelOrder | CancelAll, coming: Iterable[tuple[int, int]]) -> None:
+    def __init__(self, command: CancelOrder | CancelAll, coming: Iterable[tuple[int, int]], reply_to: str = "") -> None:
         self.command = command
+        self.reply_to = reply_to
         self.coming = dict(coming)
         self.canceled: dict[int, OrderRow] = {}
         self.lists: dict[int, ListRow] = {}

@@ -1,5 +1,8 @@
 """A cancel that is in the log before its orders ends them when they come, and is answered then."""
 
+import pytest
+
+from outcry.codec import encode_frame
 from outcry.market.commands import CancelAll, PlaceList, PlaceOrder
 from outcry.market.terms import CANCELED, STOP_LOSS
 from tests.roles.engine.test_session import ANN, BEN, Desk, replacing
@@ -79,3 +82,17 @@ def test_a_replace_that_ends_its_old_order_answers_only_the_cancel_of_the_new_on
     desk.take()
     _, outcome = desk.outcomes(replacing(desk, old, new))
     assert [row.order_id for row in outcome.canceled] == [new.order_id]
+
+
+@pytest.mark.parametrize("trades", [True, False])
+def test_every_answer_goes_to_the_process_that_asked(trades: bool) -> None:
+    desk = Desk()
+    sold, order = desk.order("sell 1@1" if trades else "sell 1@9", BEN), desk.order("buy 1@1")
+    cancel, every = desk.cancel(order), cancel_all(order)
+    desk.raw(encode_frame([sold, cancel], reply_to="api-1"))
+    desk.raw(encode_frame([every], reply_to="api-2"))
+    desk.raw(encode_frame([order], reply_to="api-3"))
+    answers = {outcome.command_id: outcome.reply_to for outcome in desk.take()[1].outcomes}
+    assert answers == {
+        sold.command_id: "api-1", cancel.command_id: "api-1", every.command_id: "api-2", order.command_id: "api-3",
+    }  # fmt: skip

@@ -1,0 +1,41 @@
+"""How every client of Redis is set up here, and how a script is run whether or not Redis remembers it."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+TROUBLE: Final = (RedisError, OSError, TimeoutError)  # what a component that cannot be asked looks like
+
+Word = str | bytes | int
+
+
+def connect(url: str, timeout_seconds: float) -> Redis:
+    """A client that tries once: whoever asks knows better whether a second time makes sense."""
+    return Redis.from_url(
+        url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds, max_connections=64,
+    )  # fmt: skip
+
+
+class Script:
+    """One Lua script under its hash."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def call(self, keys: Sequence[str], *args: Word) -> tuple[Word, ...]:
+        """The command that runs it, for a pipeline."""
+        return ("EVALSHA", self.sha, len(keys), *keys, *args)
+
+    async def run(self, client: Any, keys: Sequence[str], *args: Word) -> Any:
+        """Runs it by itself; a Redis that does not know it is told."""
+        try:
+            return await client.execute_command(*self.call(keys, *args))
+        except NoScriptError:
+            return await client.execute_command("EVAL", self.text, len(keys), *keys, *args)

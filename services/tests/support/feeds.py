@@ -1,0 +1,175 @@
+"""Feeds to test with: the embedded one, and halves of the one on a real Redis, each test under a prefix of its own."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from outcry.adapters.clock import SystemClock
+from outcry.adapters.memory import MemoryFeed
+from outcry.adapters.redis import RedisFeed, RedisListener, RedisPublisher
+from outcry.adapters.sqlite import Store
+from outcry.market.depth import DepthView
+from outcry.ports import Feed, Lease, MarketUpdate, Publication
+from outcry.rows import TradeRow
+from tests.support.kafka import component
+
+POD = "api-0"
+FOLLOW_SECONDS = 0.4
+PATIENCE_SECONDS = 10.0
+
+
+class Archive:
+    """Keeps ``ports.Backlog`` in memory: all that was told, or only the newest of it."""
+
+    def __init__(self, keeps: int = 1_000_000) -> None:
+        self.keeps = keeps
+        self.kept: list[Publication] = []
+        self.asked = 0
+
+    def keep(self, publication: Publication) -> Publication:
+        self.kept = [*self.kept, publication][-self.keeps :] if self.keeps else []
+        return publication
+
+    async def missing(self, part: int, symbol_id: int, after_seq: int) -> Sequence[Publication]:
+        self.asked += 1
+        return self.kept
+
+
+class Venue:
+    """One Redis, one lease file and one prefix, with publishers and listeners on them."""
+
+    def __init__(self, url: str, store: Store) -> None:
+        self.url = url
+        self.prefix = f"test-{secrets.token_hex(6)}:"
+        self.lease: Lease = store.lease
+        self.archive = Archive()
+
+    @contextlib.asynccontextmanager
+    async def publisher(self, url: str = "") -> AsyncIterator[RedisPublisher]:
+        made = RedisPublisher(
+            url or self.url, clock=SystemClock(), lease=self.lease, backlog=self.archive, prefix=self.prefix,
+            follow_seconds=FOLLOW_SECONDS,
+        )  # fmt: skip
+        await made.start()
+        try:
+            yield made
+        finally:
+            await made.close()
+
+    @contextlib.asynccontextmanager
+    async def listener(self, url: str = "") -> AsyncIterator[RedisListener]:
+        made = RedisListener(url or self.url, pod=POD, prefix=self.prefix, follow_seconds=FOLLOW_SECONDS)
+        await made.start()
+        try:
+            yield made
+        finally:
+            await made.close()
+
+
+@contextlib.asynccontextmanager
+async def redis_venue(folder: Path, url: str = "") -> AsyncIterator[Venue]:
+    """Partition 0 is owned at epoch 1."""
+    store = Store(folder / "lease.db", clock=SystemClock())
+    await asyncio.to_thread(store.open)
+    try:
+        row = await store.lease.takeover(0, "engine/1")
+        assert row is not None and row.epoch == 1
+        yield Venue(url or component("OUTCRY_REDIS_FANOUT"), store)
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+@contextlib.asynccontextmanager
+async def redis_feed(folder: Path) -> AsyncIterator[Feed]:
+    """Both halves in this process."""
+    async with redis_venue(folder) as venue, venue.publisher() as publisher, venue.listener() as listener:
+        yield RedisFeed(publisher, listener)
+
+
+@contextlib.asynccontextmanager
+async def memory_feed(_: Path) -> AsyncIterator[Feed]:
+    """The embedded exchange's."""
+    yield MemoryFeed()
+
+
+async def until(holds: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+    """Waits for something that is on its way."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.005)
+
+
+class Follower:
+    """Listens to one symbol as a stream process would, and checks what it is told."""
+
+    def __init__(self, symbol_id: int = 1) -> None:
+        self.symbol_id = symbol_id
+        self.seq = self.u = 0
+        self.trades: list[int] = []
+        self.snapshots = 0
+        self.view = DepthView()
+        self.heard: list[MarketUpdate] = []
+
+    def take(self, update: MarketUpdate) -> None:
+        if update.symbol_id != self.symbol_id:
+            return
+        self.heard.append(update)
+        if update.snapshot:
+            self.snapshots += 1
+            self.view.replace(update.levels, update.last_u)
+        else:
+            assert not self.seq or update.first_seq == self.seq + 1, f"{update.first_seq} was told after {self.seq}"
+            if update.first_u <= update.last_u:
+                assert not self.u or update.first_u == self.u + 1, f"u {update.first_u} was told after {self.u}"
+                self.view.apply(update.levels, update.last_u)
+        self.seq, self.u = update.last_seq, max(self.u, update.last_u)
+        self.trades += [trade.trade_id for trade in update.trades]
+
+
+class Life:
+    """A symbol whose batches come one after the other, and its book at every update id."""
+
+    def __init__(self, symbol_id: int = 1, epoch: int = 1) -> None:
+        self.symbol_id = symbol_id
+        self.epoch = epoch
+        self.seq = self.u = self.trade_id = 0
+        self.view = DepthView()
+        self.levels: dict[tuple[int, int], int] = {}
+        self.books = {0: self.view.top(100)}
+
+    def batch(self, *levels: tuple[int, int, int], events: int = 1) -> MarketUpdate:
+        """Changes that came of ``events`` commands, each with a trade."""
+        moved = events if levels else 0
+        for side, price, lots in levels:
+            self.levels[(side, price)] = lots
+        made = MarketUpdate(
+            symbol_id=self.symbol_id, part=0, epoch=self.epoch, first_seq=self.seq + 1, last_seq=self.seq + events,
+            first_u=self.u + 1, last_u=self.u + moved, time_ms=1_000 + self.seq, levels=levels,
+            trades=tuple(trade(self.symbol_id, self.trade_id + n + 1) for n in range(events)),
+        )  # fmt: skip
+        self.seq, self.u, self.trade_id = self.seq + events, self.u + moved, self.trade_id + events
+        self.view.apply(levels, self.u)
+        self.books[self.u] = self.view.top(100)
+        return made
+
+    def snapshot(self) -> MarketUpdate:
+        """The whole book, as an engine says it when it takes over."""
+        return MarketUpdate(
+            symbol_id=self.symbol_id, part=0, epoch=self.epoch, first_seq=self.seq + 1, last_seq=self.seq,
+            first_u=self.u + 1, last_u=self.u, time_ms=1, snapshot=True,
+            levels=tuple((side, price, lots) for (side, price), lots in self.levels.items() if lots),
+        )  # fmt: skip
+
+
+def trade(symbol_id: int, trade_id: int) -> TradeRow:
+    """A trade of which only its number matters."""
+    return TradeRow(symbol_id, trade_id, trade_id, 0, 0, 0, 1, 100, 1, 100, 1, 1, 2, 1, 2, 0, 0)
+
+
+def told(*updates: MarketUpdate) -> Publication:
+    """A publication of market data alone."""
+    return Publication(updates=updates)
