@@ -46,7 +46,7 @@ async def test_unfolded_postings_are_seen_in_balances_but_cannot_be_spent(storag
 async def test_folding_twice_counts_once(storage: Storage) -> None:
     await storage.own(0)
     await storage.commit(storage.batch(postings=[posting(ALICE, 500, 0, offset=0)]))
-    assert await asyncio.gather(*(storage.ledger.fold(0) for _ in range(5))) == [1, 0, 0, 0, 0]
+    assert sorted(await asyncio.gather(*(storage.ledger.fold(0) for _ in range(5)))) == [0, 0, 0, 0, 1]
     assert await storage.money(ALICE) == (MONEY + 500, 0)
 
 

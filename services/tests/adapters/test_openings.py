@@ -5,6 +5,7 @@ from random import Random
 import msgspec
 import pytest
 
+from outcry.adapters.postgres import retention
 from outcry.adapters.sqlite import housekeeping
 from outcry.market.instrument import Instrument
 from outcry.market.portfolio import Position, count_trade
@@ -73,7 +74,8 @@ async def positions(storage: Storage) -> list[tuple[int, ...]]:
 async def test_positions_are_the_same_wherever_retention_has_cut(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(housekeeping, "RETAIN_TRADES", 3)
+    for adapter in (housekeeping, retention):
+        monkeypatch.setattr(adapter, "RETAIN_TRADES", 3)
     made = await trading_day(storage, seed)
     before = await positions(storage)
     assert any(any(each) for each in before)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from outcry.ports import Damaged
+from outcry.rows import Checkpoint
 from tests.support.storage import START_MS, Storage, fund, sqlite_storage
 
 
@@ -60,3 +61,13 @@ async def test_a_position_before_the_oldest_record_is_damage_not_silence(storage
     await storage.journal.trim(0, 50)
     with pytest.raises(Damaged, match="begins at 50"):
         await storage.journal.read({0: 49}, 10, 0)
+
+
+async def test_checkpoints_go_with_the_records_that_a_replay_from_them_would_need(storage: Storage) -> None:
+    await storage.journal.append([(0, b"x")] * 10)
+    await storage.own(0)
+    await storage.commit(storage.batch(records=9))
+    for offset in (0, 3, 6):
+        await storage.ledger.save_checkpoint(Checkpoint(0, offset, START_MS, 1, 2, b"h", b"state", START_MS))
+    await storage.journal.trim(0, 3)
+    assert [p.next_offset for p in await storage.ledger.checkpoints(0)] == [3, 6]

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from outcry.adapters.sqlite import Store
 from outcry.claims import HoldRequest, HoldResult
@@ -13,7 +13,7 @@ from outcry.codec import encode_command
 from outcry.market.commands import PlaceOrder
 from outcry.market.terms import BUY, FILLED, LIMIT, NEW
 from outcry.ports import Lease, Ledger
-from outcry.roles.engine.keeper import SizedJournal
+from outcry.roles.engine.keeper import KeeperLedger, SizedJournal
 from outcry.rows import Advance, IntakeMark, OrderRow, PartBatch, PartitionRow, PostingRow, TradeRow
 
 USD, BTC = 1, 2
@@ -36,12 +36,16 @@ class HandClock:
         return self.ms * 1000
 
 
+class StoredLedger(Ledger, KeeperLedger, Protocol):
+    """All that is asked of a ledger that lasts."""
+
+
 @dataclass
 class Storage:
     """The three ports of one stored exchange, and how to stop and open it again."""
 
     journal: SizedJournal
-    ledger: Ledger
+    ledger: StoredLedger
     lease: Lease
     clock: HandClock
     partitions: dict[int, PartitionRow] = field(default_factory=dict)

@@ -126,3 +126,118 @@ SELECT c.* FROM charted s CROSS JOIN unnest($2::bigint[]) AS i(interval_ms), LAT
    ORDER BY c.open_ms DESC LIMIT 1) c
  WHERE s.symbol_id NOT IN (SELECT symbol_id FROM symbol_state WHERE part <> $1)
  ORDER BY c.symbol_id, c.interval_ms
+
+-- name: fold
+-- FOLD: sums a partition's next postings ($3 at most, but whole records) into balances, and moves the cursor. One folder
+-- at a time: who waited for another one finds the cursor moved (has_work, not moved), changes nothing and asks again.
+WITH alone AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext('outcry fold'), $2::int)),
+place AS MATERIALIZED (
+  SELECT e.next_offset, coalesce(f.log_offset, 0) AS start
+    FROM alone CROSS JOIN engine_partition e LEFT JOIN folded f ON f.part = e.part
+   WHERE e.topic = $1 AND e.part = $2 AND e.next_offset > coalesce(f.log_offset, 0)),
+beyond AS MATERIALIZED (
+  SELECT p.log_offset FROM place, postings p
+   WHERE p.part = $2 AND p.log_offset >= place.start AND p.log_offset < place.next_offset
+   ORDER BY p.log_offset OFFSET $3 LIMIT 1),
+span AS MATERIALIZED (
+  SELECT start, CASE WHEN b.log_offset IS NULL THEN next_offset ELSE greatest(b.log_offset, start + 1) END AS stop
+    FROM place LEFT JOIN beyond b ON true),
+moved AS (
+  INSERT INTO folded AS f (part, log_offset) SELECT $2, stop FROM span
+      ON CONFLICT (part) DO UPDATE SET log_offset = excluded.log_offset WHERE f.log_offset = (SELECT start FROM span)
+  RETURNING part),
+sums AS MATERIALIZED (
+  SELECT p.account_id, p.asset_id, sum(p.free_delta)::bigint AS free, sum(p.held_delta)::bigint AS held, count(*) AS legs
+    FROM moved, span, postings p
+   WHERE p.part = $2 AND p.log_offset >= span.start AND p.log_offset < span.stop GROUP BY 1, 2),
+locked AS MATERIALIZED (
+  SELECT b.account_id, b.asset_id, s.free, s.held
+    FROM (SELECT * FROM sums ORDER BY 1, 2) s JOIN balances b USING (account_id, asset_id) ORDER BY 1, 2 FOR UPDATE OF b),
+changed AS (
+  UPDATE balances b SET free = b.free + l.free, held = b.held + l.held FROM locked l
+   WHERE b.account_id = l.account_id AND b.asset_id = l.asset_id),
+added AS (  -- an account's first money of an asset
+  INSERT INTO balances AS b (account_id, asset_id, free, held)
+  SELECT account_id, asset_id, free, held FROM sums
+   WHERE (account_id, asset_id) NOT IN (SELECT account_id, asset_id FROM locked) ORDER BY 1, 2
+      ON CONFLICT (account_id, asset_id) DO UPDATE SET free = b.free + excluded.free, held = b.held + excluded.held)
+SELECT (SELECT count(*) FROM place) AS has_work, (SELECT count(*) FROM moved) AS moved,
+       (SELECT coalesce(sum(legs), 0)::bigint FROM sums) AS legs
+
+-- name: void
+-- VOID: with the engine's own record, the only thing that gives a hold back. Money is locked before the intake rows, in
+-- the order in which HOLD takes them. $3: at most so many.
+WITH place AS MATERIALIZED (
+  SELECT next_offset, log_time FROM engine_partition WHERE topic = $1 AND part = $2),
+late AS MATERIALIZED (
+  SELECT i.order_id, i.account_id, i.asset_id FROM place, intake i
+   WHERE i.part = $2 AND i.applied_offset IS NULL AND i.valid_until_ms < place.log_time
+   ORDER BY i.valid_until_ms LIMIT $3),
+locked AS MATERIALIZED (
+  SELECT b.account_id, b.asset_id FROM (SELECT DISTINCT account_id, asset_id FROM late ORDER BY 1, 2) l
+    JOIN balances b USING (account_id, asset_id) ORDER BY 1, 2 FOR UPDATE OF b),
+dead AS (
+  UPDATE intake i SET applied_offset = -1, open = 0 FROM late
+   WHERE i.order_id = late.order_id AND i.applied_offset IS NULL AND (SELECT count(*) FROM locked) >= 0
+  RETURNING {columns}),
+paid AS (
+  UPDATE balances b SET free = b.free + d.amount, held = b.held - d.amount
+    FROM (SELECT account_id, asset_id, sum(held)::bigint AS amount FROM dead GROUP BY 1, 2) d
+   WHERE b.account_id = d.account_id AND b.asset_id = d.asset_id AND d.amount > 0)
+SELECT d.*, place.log_time, place.next_offset FROM dead d, place ORDER BY order_id
+
+-- name: sweep_intake
+-- Deletes closed rows whose bound has passed, so that the table is as large as the open orders.
+DELETE FROM intake WHERE order_id IN (
+  SELECT i.order_id FROM engine_partition e, intake i
+   WHERE e.topic = $1 AND e.part = $2 AND i.part = $2 AND i.open = 0 AND i.valid_until_ms < e.log_time
+   LIMIT $3 FOR UPDATE OF i SKIP LOCKED)
+RETURNING order_id
+
+-- name: sweep_keys
+DELETE FROM idempotency WHERE (account_id, key) IN (
+  SELECT account_id, key FROM idempotency WHERE expires_ms < outcry_now_ms() LIMIT $1 FOR UPDATE SKIP LOCKED)
+
+-- name: oldest_kept
+-- Notes what a partition's retention may delete, and tells before which offset: replays start at $2, and what is not
+-- folded stays.
+WITH noted AS (
+  INSERT INTO retained VALUES ($1, $2, $3)
+      ON CONFLICT (part) DO UPDATE SET keep_offset = excluded.keep_offset, before_ms = excluded.before_ms)
+SELECT least($2, coalesce((SELECT log_offset FROM folded WHERE part = $1), 0))
+
+-- name: retain_postings
+-- Whole records, about $5 rows. Whole days are dropped instead, so the last two before $4 are left to that.
+WITH old AS MATERIALIZED (
+  SELECT log_offset FROM postings WHERE part = $1 AND log_offset < $2 AND time_ms < $3
+     AND (time_ms >= $4 OR time_ms < $4 - 172800000) ORDER BY log_offset LIMIT $5)
+DELETE FROM postings WHERE part = $1 AND log_offset <= (SELECT max(log_offset) FROM old) AND time_ms < $3
+   AND (time_ms >= $4 OR time_ms < $4 - 172800000)
+RETURNING idx
+
+-- name: retain_prevented
+-- Old matches that were prevented, but for those that an order still names as its last.
+DELETE FROM prevented WHERE (symbol_id, prevented_id) IN (
+  SELECT symbol_id, prevented_id FROM prevented p
+   WHERE part = $1 AND log_offset < $2 AND time_ms < $3 AND NOT EXISTS (
+     SELECT FROM orders o WHERE o.order_id IN (p.maker_order, p.taker_order) AND p.prevented_id = greatest(
+       (SELECT max(prevented_id) FROM prevented WHERE maker_order = o.order_id),
+       (SELECT max(prevented_id) FROM prevented WHERE taker_order = o.order_id)))
+   LIMIT $4)
+RETURNING prevented_id
+
+-- name: retain_amendments
+DELETE FROM amendments WHERE (part, log_offset, execution_id) IN (
+  SELECT part, log_offset, execution_id FROM amendments WHERE part = $1 AND log_offset < $2 AND time_ms < $3
+   ORDER BY log_offset LIMIT $4)
+RETURNING execution_id
+
+-- name: retain_orders
+-- Of the orders with ids from $4 to $5, those that were closed before the time by a record before the offset.
+DELETE FROM orders WHERE order_id BETWEEN $4 AND $5
+   AND part = $1 AND open = 0 AND changed_before <= $2 AND updated_ms < $3
+RETURNING order_id, list_id
+
+-- name: retain_lists
+DELETE FROM lists l WHERE list_id = ANY($1::bigint[]) AND status = 'ALL_DONE'
+   AND NOT EXISTS (SELECT FROM orders o WHERE o.list_id = l.list_id)

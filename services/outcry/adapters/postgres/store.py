@@ -4,6 +4,7 @@ from typing import Final
 
 from outcry.adapters.postgres import schema
 from outcry.adapters.postgres.database import Database
+from outcry.adapters.postgres.housekeeping import HousekeepingBook
 from outcry.adapters.postgres.intake import IntakeBook
 from outcry.adapters.postgres.lease import PgLease
 from outcry.adapters.postgres.results import ResultBook
@@ -11,7 +12,7 @@ from outcry.adapters.postgres.results import ResultBook
 LEASE_MS: Final = 6_000
 
 
-class PgLedger(IntakeBook, ResultBook):
+class PgLedger(IntakeBook, ResultBook, HousekeepingBook):
     """Keeps ``ports.Ledger``."""
 
 

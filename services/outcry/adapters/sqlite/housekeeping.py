@@ -5,9 +5,10 @@ import sqlite3
 from functools import partial
 
 from outcry.adapters.pending import voided_order
+from outcry.adapters.positions import decode_instrument
 from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
-from outcry.adapters.sqlite.openings import carry_over, decode_instrument
+from outcry.adapters.sqlite.openings import carry_over
 from outcry.adapters.sqlite.results import PUT_ORDERS
 from outcry.adapters.sqlite.rowtext import INTAKE, TRADE, read_trades
 from outcry.adapters.sqlite.seek import first_record_since, first_trade_at, record_time

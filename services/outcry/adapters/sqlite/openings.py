@@ -5,11 +5,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
+from outcry.adapters.positions import accounts_of, counted_in
 from outcry.adapters.sqlite.bulk import upsert
 from outcry.market.instrument import Instrument
-from outcry.market.portfolio import Position, count_trade
 from outcry.rows import OpeningRow, TradeRow
 
 OPENING = OpeningRow._fields
@@ -20,8 +18,6 @@ OPENINGS = (
     " WHERE symbol_id = ? AND account_id IN (SELECT value FROM json_each(?)) ORDER BY account_id"
 )
 
-decode_instrument = msgspec.msgpack.Decoder(Instrument).decode
-
 
 def openings(db: sqlite3.Connection, symbol_id: int, accounts: Sequence[int]) -> dict[int, OpeningRow]:
     """By account, what its deleted trades of the symbol came to."""
@@ -31,15 +27,7 @@ def openings(db: sqlite3.Connection, symbol_id: int, accounts: Sequence[int]) ->
 
 def carry_over(db: sqlite3.Connection, trades: Sequence[TradeRow], instrument: Instrument) -> None:
     """Counts a symbol's oldest trades, in order, into the openings of their accounts."""
-    accounts = sorted({account for trade in trades for account in (trade.maker_account, trade.taker_account)})
-    kept = openings(db, instrument.symbol_id, accounts)
-    positions = {account: Position.of(kept[account]) if account in kept else Position() for account in accounts}
-    next_trades: dict[int, int] = {}
-    for trade in trades:
-        for account in dict.fromkeys((trade.maker_account, trade.taker_account)):
-            count_trade(positions[account], trade, account, instrument)
-            next_trades[account] = trade.trade_id + 1
-    rows = [positions[account].opening(account, instrument.symbol_id, next_trades[account]) for account in accounts]
+    rows = counted_in(trades, instrument, openings(db, instrument.symbol_id, accounts_of(trades)))
     PUT_OPENINGS.run(db, [_as_stored(row) for row in rows])
 
 

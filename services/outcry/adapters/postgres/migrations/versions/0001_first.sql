@@ -383,25 +383,33 @@ BEGIN
   END LOOP;
 END $$;
 
--- Drops a day of postings that no partition needs any more: folded, and before what retention must keep. False: it is
--- needed. Detaching waits for everyone who reads postings, so it gives up after a moment and is asked again later.
-CREATE FUNCTION outcry_drop_postings(leaf text) RETURNS boolean
+-- Drops a day of trades or postings that no partition needs any more. Trades are counted into positions and deleted
+-- first, so their day must be empty; postings must be old enough, folded, and before what a replay starts from; and no
+-- partition may still be in that day. False: it is needed. Detaching waits for everyone who reads the table, so it gives
+-- up after a moment and is asked again later.
+CREATE FUNCTION outcry_drop_day(parent text, day_ms bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
+  leaf text := parent || to_char(to_timestamp(day_ms / 1000) AT TIME ZONE 'UTC', '"_"YYYYMMDD');
+  is_needed text := CASE parent WHEN 'trades' THEN 'SELECT EXISTS (SELECT FROM %I) OR $1 IS NULL'
+    WHEN 'postings' THEN
+      'SELECT EXISTS (
+         SELECT FROM engine_partition e LEFT JOIN retained r USING (part) LEFT JOIN folded f USING (part),
+                LATERAL (SELECT max(log_offset) AS last FROM %I p WHERE p.part = e.part) AS kept
+          WHERE kept.last >= least(coalesce(r.keep_offset, 0), coalesce(f.log_offset, 0))
+             OR kept.last IS NOT NULL AND r.before_ms < $1)' END;
   needed boolean;
 BEGIN
-  IF leaf !~ '^postings_\d{8}$' OR to_regclass(leaf) IS NULL THEN
+  IF is_needed IS NULL OR to_regclass(leaf) IS NULL
+     OR EXISTS (SELECT FROM engine_partition WHERE log_time < day_ms + 86400000) THEN
     RETURN false;
   END IF;
   EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', leaf);
-  EXECUTE format(
-    'SELECT EXISTS (SELECT 1 FROM engine_partition e LEFT JOIN retained r USING (part) LEFT JOIN folded f USING (part),
-       LATERAL (SELECT max(log_offset) AS last FROM %I p WHERE p.part = e.part) AS kept
-      WHERE kept.last >= least(coalesce(r.keep_offset, 0), coalesce(f.log_offset, 0)))', leaf) INTO needed;
+  EXECUTE format(is_needed, leaf) INTO needed USING day_ms + 86400000;
   IF needed THEN
     RETURN false;
   END IF;
-  EXECUTE format('ALTER TABLE postings DETACH PARTITION %I', leaf);
+  EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, leaf);
   EXECUTE format('DROP TABLE %I', leaf);
   RETURN true;
 END $$;

@@ -17,7 +17,7 @@ BEGIN
   END LOOP;
 END $$;
 
-REVOKE ALL ON FUNCTION outcry_make_days(bigint, int), outcry_drop_postings(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outcry_make_days(bigint, int), outcry_drop_day(text, bigint) FROM PUBLIC;
 
 DO $$
 DECLARE
@@ -31,7 +31,7 @@ DECLARE
     -- The keeper: voided orders are written, old rows deleted; no trade and no posting is ever written or changed.
     ['api_rw', 'INSERT, DELETE ON orders'],
     ['api_rw', 'DELETE ON lists, trades, postings, prevented, amendments, engine_feed, dead_letter'],
-    ['api_rw', 'EXECUTE ON FUNCTION outcry_make_days(bigint, int), outcry_drop_postings(text)'],
+    ['api_rw', 'EXECUTE ON FUNCTION outcry_make_days(bigint, int), outcry_drop_day(text, bigint)'],
     ['engine_rw', 'USAGE ON SCHEMA public'],
     ['engine_rw', 'SELECT ON ALL TABLES IN SCHEMA public'],
     ['engine_rw', 'INSERT, UPDATE, DELETE ON engine_partition, engine_member, engine_feed, account_feed, symbol_state'],
