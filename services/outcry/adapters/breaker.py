@@ -13,7 +13,7 @@ REST_SECONDS: Final = 1.0  # that it stays open before one call may try
 Watch = Callable[[str, bool], None]  # told the component and whether its breaker is open now
 
 
-def _unwatched(component: str, is_open: bool) -> None:
+def unwatched(component: str, is_open: bool) -> None:
     """Nobody wants to know."""
 
 
@@ -24,7 +24,7 @@ class Breaker:
     ``REST_SECONDS`` it lets one call through as a probe, whose success closes it and whose failure opens it again.
     """
 
-    def __init__(self, component: str, watch: Watch = _unwatched, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, component: str, watch: Watch = unwatched, clock: Callable[[], float] = time.monotonic) -> None:
         self._component = component
         self._watch = watch
         self._clock = clock

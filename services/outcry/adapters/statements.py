@@ -5,10 +5,10 @@ from importlib import resources
 
 
 class Statements:
-    """The statements of ``statements.sql`` in a package; each stands under its name and its description."""
+    """The statements of a file in a package; each stands under its name and its description."""
 
-    def __init__(self, package: str) -> None:
-        text = (resources.files(package) / "statements.sql").read_text(encoding="utf-8")
+    def __init__(self, package: str, file: str = "statements.sql") -> None:
+        text = (resources.files(package) / file).read_text(encoding="utf-8")
         found = re.findall(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", text, re.MULTILINE | re.DOTALL)
         self._named = dict(found)
 

@@ -8,9 +8,10 @@ import pytest
 from outcry.roles.engine.keeper import SizedJournal
 from tests.support.kafka import kafka_journal
 from tests.support.leases import Leases, postgres_leases
+from tests.support.postgres import postgres_storage
 from tests.support.storage import Storage, fund, sqlite_storage
 
-ADAPTERS = {"sqlite": sqlite_storage}
+ADAPTERS = {"postgres": postgres_storage, "sqlite": sqlite_storage}
 
 
 @pytest.fixture(params=sorted(ADAPTERS))

@@ -18,7 +18,7 @@ TABLES = {
     "dead_letter": rows.DeadLetter, "checkpoints": rows.Checkpoint, "accounts": rows.AccountRow,
     "api_keys": rows.KeyRow, "assets": rows.AssetRow,
 }  # fmt: skip
-PRIVATE = {"orders": ["changed_before"], "postings": ["time_ms"]}
+PRIVATE = {"orders": ["changed_before"], "postings": ["time_ms"], "dead_letter": ["letter_id"]}
 
 
 @pytest.fixture

@@ -1,20 +1,22 @@
 """Databases of a test's own, copied from a migrated template; their time is moved by hand."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
 from outcry.adapters.postgres import PgStore
-from tests.support.storage import START_MS, HandClock
+from tests.support.storage import START_MS, HandClock, Storage, sqlite_storage
 
 BY_HAND = """
 CREATE TABLE hand_clock (ms bigint NOT NULL);
@@ -74,6 +76,20 @@ class DatabaseClock(HandClock):
 
     def close(self) -> None:
         self._connection.close()
+
+
+@contextlib.asynccontextmanager
+async def postgres_storage(folder: Path) -> AsyncIterator[Storage]:
+    """An exchange whose ledger is a database of its own; its journal is a file in the folder."""
+    async with sqlite_storage(folder) as beside:
+        with migrated_database() as url:
+            clock, store = DatabaseClock(url), PgStore(url)
+            await store.open()
+            try:
+                yield Storage(beside.journal, store.ledger, store.lease, clock)
+            finally:
+                await store.close()
+                clock.close()
 
 
 def _template() -> str:

@@ -8,3 +8,4 @@ class Book:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._reader = database.reader

@@ -5,17 +5,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeAlias
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from outcry.adapters.breaker import Breaker, Watch
 from outcry.adapters.postgres.faults import TROUBLE, fault_of
-from outcry.adapters.postgres.schema import check, driver_url
+from outcry.adapters.postgres.reader import Reader
+from outcry.adapters.postgres.schema import check
 from outcry.adapters.postgres.writer import Connection, Writer
 
 Pool: TypeAlias = asyncpg.Pool
 
 CONNECT_SECONDS: Final = 5
 HOLDERS: Final = 4  # connections for holds and housekeeping; who comes when all work waits in line
-QUERY_CONNECTIONS: Final = 5
 WAIT_SECONDS: Final = 5  # for a free connection
 
 # A statement that waits longer than this is in trouble, and says so instead of piling up behind it.
@@ -43,15 +43,12 @@ LOADER_SETTINGS: Final = {
 class Database:
     """Opens on first use, within one event loop."""
 
-    def __init__(self, url: str, *, topic: str, lease_ms: int) -> None:
+    def __init__(self, url: str, *, topic: str, lease_ms: int, watch: Watch) -> None:
         self.url = url
         self.topic = topic
         self.lease_ms = lease_ms
         self.writer = Writer(lambda: self.connect(WRITER_SETTINGS))
-        self.engine: AsyncEngine = create_async_engine(
-            driver_url(url), pool_size=QUERY_CONNECTIONS, max_overflow=0, pool_timeout=CONNECT_SECONDS,
-            connect_args={"timeout": CONNECT_SECONDS, "server_settings": {"statement_timeout": "10s", "jit": "off"}},
-        )  # fmt: skip
+        self.reader = Reader(url, Breaker("The database", watch))
         self._pool: Pool | None = None
 
     @property
@@ -81,7 +78,7 @@ class Database:
         if self._pool is not None:
             await self._pool.close()
             self._pool = None
-        await self.engine.dispose()
+        await self.reader.close()
 
     async def fetch(self, statement: str, *values: Any) -> list[Any]:
         """Runs one statement that commits by itself. Raises OutOfService, OutcomeUnknown, Damaged."""

@@ -3,3 +3,4 @@
 from outcry.adapters.statements import Statements
 
 statement = Statements("outcry.adapters.postgres")
+query = Statements("outcry.adapters.postgres", "queries.sql")

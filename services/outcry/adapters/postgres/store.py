@@ -2,26 +2,35 @@
 
 from typing import Final
 
+from sqlalchemy import text
+
+from outcry.adapters.breaker import Watch, unwatched
 from outcry.adapters.postgres import schema
 from outcry.adapters.postgres.database import Database
-from outcry.adapters.postgres.housekeeping import HousekeepingBook
+from outcry.adapters.postgres.evidence import EvidenceBook
 from outcry.adapters.postgres.intake import IntakeBook
 from outcry.adapters.postgres.lease import PgLease
+from outcry.adapters.postgres.prints import PrintBook
+from outcry.adapters.postgres.registry import RegistryBook
 from outcry.adapters.postgres.results import ResultBook
 
 LEASE_MS: Final = 6_000
 
 
-class PgLedger(IntakeBook, ResultBook, HousekeepingBook):
+class PgLedger(IntakeBook, ResultBook, RegistryBook, PrintBook, EvidenceBook):
     """Keeps ``ports.Ledger``."""
+
+    async def ping(self) -> None:
+        await self._reader.rows(text("SELECT 1"))
 
 
 class PgStore:
     """Ledger and lease on one PostgreSQL database. Any number of processes may open it."""
 
-    def __init__(self, url: str, *, topic: str = "orders", lease_ms: int = LEASE_MS) -> None:
+    def __init__(self, url: str, *, topic: str = "orders", lease_ms: int = LEASE_MS, watch: Watch = unwatched) -> None:
+        """``watch`` is told when queries stop being made, because too many failed, and when they go on."""
         self._url = url
-        self._database = Database(url, topic=topic, lease_ms=lease_ms)
+        self._database = Database(url, topic=topic, lease_ms=lease_ms, watch=watch)
         self.ledger = PgLedger(self._database)
         self.lease = PgLease(self._database)
 

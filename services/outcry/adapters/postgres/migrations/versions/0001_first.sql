@@ -236,6 +236,7 @@ CREATE TABLE lists (
 );
 CREATE INDEX lists_of_account ON lists (account_id, list_id);
 CREATE INDEX lists_by_client_id ON lists (account_id, client_list_id);
+CREATE INDEX lists_open ON lists (account_id, list_id) WHERE status <> 'ALL_DONE';
 CREATE INDEX lists_running ON lists (part) WHERE status <> 'ALL_DONE';
 
 CREATE TABLE prevented (
@@ -292,7 +293,8 @@ CREATE TABLE dead_letter (
   part       int NOT NULL,
   log_offset bigint NOT NULL,
   reason     text NOT NULL,
-  record     bytea NOT NULL
+  record     bytea NOT NULL,
+  letter_id  bigint NOT NULL GENERATED ALWAYS AS IDENTITY  -- a frame's bad commands stay in their order
 );
 CREATE INDEX dead_letter_place ON dead_letter (part, log_offset);
 
