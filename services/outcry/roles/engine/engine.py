@@ -2,48 +2,44 @@
 
 All partitions commit together. While a batch is on its way to the disk the next one is matched already; it is
 dropped with the first where that fails, because nothing is committed again without reading the truth first.
+Taking partitions over and handing them on goes on beside this (``sharing``); only this loop changes what is owned.
 """
 
 import asyncio
 import contextlib
 import itertools
 import logging
-from collections import deque
+import time
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from outcry.codec import encode_frame
+from outcry.leases import SHARE
 from outcry.market.commands import Tick
-from outcry.ports import (
-    Clock,
-    EngineLedger,
-    Feed,
-    IntakeMissing,
-    Journal,
-    Lease,
-    OutcomeUnknown,
-    OutOfService,
-    Publication,
-)
+from outcry.ports import Clock, EngineLedger, Feed, Journal, JournalBroken, Lease, OutcomeUnknown, OutOfService
+from outcry.roles.engine.copies import Copies
+from outcry.roles.engine.handover import HandOver
+from outcry.roles.engine.landing import Landing, Taken, together
 from outcry.roles.engine.ownership import Ownership
+from outcry.roles.engine.progress import Progress
+from outcry.roles.engine.reading import Reading
 from outcry.roles.engine.session import Session
-from outcry.rows import PartBatch, Record
+from outcry.roles.engine.sharing import Sharing
+from outcry.roles.engine.stepping import supervise_step, supervise_taking
+from outcry.rows import Record
 
 MAX_BATCH_COMMANDS: Final = 1_000
 MAX_BATCH_ROWS: Final = 20_000
-MAX_READ: Final = 256  # records taken from the journal at once
 BREATH: Final = 64  # commands after which others on the event loop get their turn
-READ_SECONDS: Final = 0.5  # how long one look at the journal waits for news
+WAIT_SECONDS: Final = 0.5  # the longest pause of the loop
 CHORE_SECONDS: Final = 0.1  # between two looks at what else is due
 CHORES_PER_LOOK: Final = 5  # chores between two looks at the end of the journal
 TICK_MS: Final = 1_000  # without a record for so long the owner journals a TICK
-RETRY_SECONDS: Final = 0.5  # before a partition that was lost is asked for again
-STALL_MS: Final = 5_000  # lag that does not move for so long means that this engine is dead
+LEASE_MS: Final = 6_000
 STOP_SECONDS: Final = 10.0  # for the batch on its way to the disk
+ANSWER_SECONDS: Final = 2.0  # since when ledger and journal must have answered for a stall to be the engine's own
 MAX_OFFSET: Final = 1 << 62
 TICK: Final = encode_frame([Tick(command_id=0, symbol_id=0)])
-
-Taken = dict[int, tuple[PartBatch, Publication]]  # by partition
 
 log = logging.getLogger(__name__)
 
@@ -53,31 +49,47 @@ class Engine:
 
     def __init__(
         self, *, journal: Journal, ledger: EngineLedger, lease: Lease, feed: Feed, clock: Clock, owner: str,
-        partitions: Sequence[int],
+        partitions: Sequence[int], claim: str = SHARE, lease_ms: int = LEASE_MS,
     ) -> None:  # fmt: skip
         self._journal = journal
         self._ledger = ledger
         self._feed = feed
         self._clock = clock
+        self._renew_seconds = lease_ms / 3_000
+        self._reading = Reading(journal)
+        self.copies = Copies(journal, ledger, lambda: self.sharing.nudge())
         self._own = Ownership(
-            journal=journal, ledger=ledger, lease=lease, feed=feed, clock=clock, owner=owner, partitions=partitions
+            journal=journal, ledger=ledger, lease=lease, feed=feed, owner=owner, copies=self.copies, ring=self._ring
         )
+        self.sharing = Sharing(
+            lease=lease, own=self._own, copies=self.copies, owner=owner, partitions=partitions, claim=claim,
+            lease_ms=lease_ms,
+        )  # fmt: skip
+        self.progress = Progress()
         self._sessions = self._own.sessions
-        self._unread: deque[Record] = deque()  # read from the journal, not applied yet
-        self._expected: dict[int, int] = {}  # the next offset to read
+        self._leaving = HandOver(self.sharing, self._reading, self._sessions, self._ring)
         self._heard_ms: dict[int, int] = {}  # when a partition last had a record
         self._careful: dict[int, int] = {}  # partitions that failed: one record a batch until past this offset
-        self._committed: dict[int, int] = {}  # next offset in the ledger
-        self._ends: dict[int, int] = {}  # end of the journal at the last look
-        self._reading: asyncio.Task[list[Record]] | None = None
+        self._under_way: Taken = {}
+        self._bell: asyncio.Future[None] | None = None
         self._committing: asyncio.Task[None] | None = None
-        self._chores: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
         self._running: asyncio.Future[None] | None = None
         self._stopping = False
-        self._moved_ms = 0
-        self._retry_at = 0.0  # on the loop's clock, which never jumps
+        self._renewed_at = 0.0  # on the monotonic clock, as the next
+        self._journal_answered_at = 0.0
         self.trouble = ""  # why the last batch could not be committed; "" when it could
         self.commands = 0  # committed since the start
+
+    @property
+    def sessions(self) -> dict[int, Session]:
+        """The partitions that it owns; to look at."""
+        return self._sessions
+
+    @property
+    def loading(self) -> dict[int, int]:
+        """The epochs of partitions that are taken over and not open yet."""
+        return self._own.loading
 
     @property
     def halted(self) -> dict[int, str]:
@@ -87,22 +99,28 @@ class Engine:
     @property
     def lags(self) -> dict[int, int]:
         """Records of each partition's journal that no commit has reached, as of the last look."""
-        return {part: max(0, end - self._committed.get(part, 0)) for part, end in self._ends.items()}
+        return self.progress.lags
 
     @property
     def lag(self) -> int:
-        """All lags together; halted partitions do not count."""
-        return sum(lag for part, lag in self.lags.items() if part not in self.halted)
+        """The lags of the partitions that it owns together."""
+        return sum(map(self.progress.lag, self._sessions))
 
     @property
     def stalled(self) -> bool:
-        """Whether there is work and no offset has moved for STALL_MS."""
-        return self.lag > 0 and self._clock.now_ms() - self._moved_ms > STALL_MS
+        """Whether a partition has work and its offset does not move; halted and loading ones do not count."""
+        return bool(self.progress.stalled(self.halted))
+
+    @property
+    def dead(self) -> bool:
+        """Whether it stalls although ledger and journal answer: only a new process can help."""
+        since = time.monotonic() - ANSWER_SECONDS
+        return self.stalled and self._journal_answered_at > since and self.sharing.looked_at > since
 
     @property
     def ready(self) -> bool:
-        """Whether every partition is loaded or halted."""
-        return not self._own.wanted
+        """Whether its first partitions were loaded and had caught up once."""
+        return self.sharing.me.ready
 
     async def start(self) -> None:
         """Takes over, loads and applies all that the journal holds by now. Raises Damaged, OutOfService."""
@@ -110,94 +128,111 @@ class Engine:
         self._stopping = False
         self._own.forget_halts()
         self._forget(list(self._sessions))
-        await self._acquire()
-        self._ends = await self._journal.end_offsets()
-        while any(self._committed.get(part, 0) < self._ends.get(part, 0) for part in self._sessions):
+        self.sharing.begin()
+        await self.sharing.look()
+        await self._own.opened()
+        await self._collect()
+        self._note_ends(await self._journal.end_offsets())
+        while any(self.progress.lag(part) for part in self._sessions):
             await self._turn()
+        self.sharing.note_ready()
 
     async def run(self) -> None:
         """Works until ``stop``. Raises Damaged; trouble with the ledger is waited out."""
         if self._stopping:
             return
         self._running = asyncio.get_running_loop().create_future()
-        self._chores = asyncio.create_task(self._do_chores())
+        self._chores = [asyncio.create_task(self._do_chores()), asyncio.create_task(self.sharing.run())]
         try:
             while not self._stopping:
                 await self._turn()
-                if self._chores.done():
-                    self._chores.result()
+                for chore in self._chores:
+                    if chore.done():
+                        chore.result()
         finally:
-            self._chores.cancel()
-            self._stop_reading()
+            for chore in self._chores:
+                chore.cancel()
+            self._reading.stop()
             self._running.set_result(None)
 
     async def stop(self) -> None:
         """Finishes the batch on its way to the disk, drops what is matched beyond it, and releases the partitions."""
         self._stopping = True
-        self._stop_reading()
+        self._reading.stop()
+        self._ring()
         if self._running is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._running), STOP_SECONDS)
         await self._settle()
-        await self._own.release()
+        await self._own.close(STOP_SECONDS)
+        await self.copies.close()
+        await self.sharing.leave()
+
+    async def depart(self, seconds: float) -> bool:
+        """Hands everything over to other engines; False when that takes longer, or when nobody is there to take it."""
+        self.sharing.drain(self._clock.now_ms())
+        until = time.monotonic() + seconds
+        while self._own.held and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(CHORE_SECONDS)
+        return not self._own.held
 
     async def _turn(self) -> None:
         """One round: wait for news, match it, and send a batch on its way once the last one has arrived."""
-        if self._own.wanted and asyncio.get_running_loop().time() >= self._retry_at:
-            await self._acquire_later()
-        if self._is_full() or not (self._unread or self._is_behind()):
+        if self._is_full() or not (self._reading.unread or self._is_behind()):
             await self._wait()
-        self._collect()
+        await self._collect()
         await self._match()
         if self._committing is None and not self._stopping:
             await self._launch()
+        self._forget(self._leaving.turn(self._under_way))
 
-    async def _acquire(self) -> None:
-        await self._settle()
-        for part in await self._own.acquire():
-            self._expected[part] = self._committed[part] = self._sessions[part].next_offset
-            self._heard_ms[part] = self._moved_ms = self._clock.now_ms()
-
-    async def _acquire_later(self) -> None:
-        """Acquires what is wanted, or tries again in a while."""
-        self._retry_at = asyncio.get_running_loop().time() + RETRY_SECONDS
-        try:
-            await self._acquire()
-        except (OutOfService, OutcomeUnknown) as trouble:
-            self._note(trouble)
+    def _ring(self) -> None:
+        """Ends the loop's wait: something has arrived."""
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
 
     async def _wait(self) -> None:
-        waits: list[asyncio.Task[None] | asyncio.Task[list[Record]]] = []
+        if self._bell is None or self._bell.done():
+            self._bell = asyncio.get_running_loop().create_future()
+        waits: list[asyncio.Future[Any]] = [self._bell]
         if self._committing is not None:
             waits.append(self._committing)
-        if not self._is_full() and self._sessions:
-            if self._reading is None:
-                positions = {part: self._expected[part] for part in self._sessions}
-                self._reading = asyncio.create_task(self._journal.read(positions, MAX_READ, READ_SECONDS))
-            waits.append(self._reading)
-        if waits:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        else:
-            await asyncio.sleep(CHORE_SECONDS)
+        look = None if self._is_full() else self._reading.look()
+        if look is not None:
+            waits.append(look)
+        await asyncio.wait(waits, timeout=WAIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
 
-    def _collect(self) -> None:
+    async def _collect(self) -> None:
         """Takes what the tasks have brought. Raises what they raised."""
         if self._committing is not None and self._committing.done():
             done, self._committing = self._committing, None
+            self._under_way = {}
             done.result()
-        if self._reading is None or not self._reading.done():
-            return
-        reading, self._reading = self._reading, None
+        for part, session in self._own.collect().items():
+            self._begin(part, session)
+        await self._collect_records()
+
+    def _begin(self, part: int, session: Session) -> None:
+        """A partition is owned from now on."""
+        self._leaving.forget(part)
+        self._heard_ms[part] = self._clock.now_ms()
+        self.progress.begin(part, session.next_offset)
+        self._reading.begin(part, session.next_offset)
+
+    async def _collect_records(self) -> None:
         try:
-            records = [] if reading.cancelled() else reading.result()
+            records = self._reading.collect()
         except OutOfService as trouble:
             self._note(trouble)
+            await asyncio.sleep(CHORE_SECONDS)
+            return
+        except JournalBroken as broken:
+            await self._halt(broken.part, broken.reason)
             return
         now_ms = self._clock.now_ms()
         for record in records:
-            self._unread.append(record)
-            self._expected[record.part] = record.offset + 1
             self._heard_ms[record.part] = now_ms
+            self.progress.note_read(record)
 
     def _is_full(self) -> bool:
         """Whether what is matched must be committed before anything else is."""
@@ -215,16 +250,17 @@ class Engine:
 
     async def _match(self) -> None:
         for part, session in list(self._sessions.items()):
-            if session.backlog and not session.changed:
+            if session.backlog and not session.changed and part not in self._leaving:
                 await self._step(part, session, None)
         applied = 0
-        while self._unread and not self._is_full():
-            record = self._unread.popleft()
+        while self._reading.unread and not self._is_full():
+            record = self._reading.unread.popleft()
             owned = self._sessions.get(record.part)
             if owned is None:
                 continue
             before = owned.commands
             await self._step(record.part, owned, record)
+            self.progress.note_applied(owned.commands - before)
             applied += owned.commands - before
             if applied >= BREATH:
                 applied = 0
@@ -247,10 +283,18 @@ class Engine:
             return
         if part in self._careful:
             del self._careful[part]
-            await self._own.halt(part, reason)
+            await self._halt(part, reason)
         else:
             log.error("Partition %d fails before record %d and is loaded again: %s", part, until, reason)
             self._careful[part] = until
+            self._forget([part])
+
+    async def _halt(self, part: int, reason: str) -> None:
+        """Nothing uncommitted of the partition is kept."""
+        try:
+            await self._own.halt(part, reason)
+        except (OutOfService, OutcomeUnknown) as trouble:
+            self._note(trouble)
         self._forget([part])
 
     async def _launch(self) -> None:
@@ -263,68 +307,45 @@ class Engine:
                 else:
                     taken[part] = pieces
         if taken:
+            self._under_way = taken
             self._committing = asyncio.create_task(self._commit(taken))
 
     async def _commit(self, taken: Taken) -> None:
-        try:
-            landed = await self._land(taken)
-        except (OutOfService, OutcomeUnknown) as trouble:
-            self._note(trouble)
-            self._retry_at = asyncio.get_running_loop().time() + RETRY_SECONDS
-            self._forget(taken)
-            return
-        self.trouble = ""
-        self._moved_ms = self._clock.now_ms()
-        for part, (batch, publication) in landed.items():
-            self._committed[part] = batch.advance.to_offset
+        landing = await Landing().bring(self._ledger, taken)
+        for part, reason in landing.refused.items():
+            await self._fail(part, taken[part][0].advance.to_offset, reason)
+        self._forget_for_a_while(landing.lost)
+        if landing.trouble is None:
+            self.trouble = ""
+        else:
+            self._note(landing.trouble)
+            self._forget_for_a_while(part for part in taken if part not in landing.landed)
+        for part, (batch, publication) in landing.landed.items():
+            self.progress.note_commit(part, batch.advance.to_offset)
             self.commands += len(publication.outcomes)
-        await self._feed.publish(_together([publication for _, publication in landed.values()]))
+        if landing.landed:
+            await self._feed.publish(together([publication for _, publication in landing.landed.values()]))
 
-    async def _land(self, taken: Taken) -> Taken:
-        """Commits the parts together; those that another engine owns fall out, unchanged the others go again."""
-        while taken:
-            try:
-                named = await self._ledger.commit([batch for batch, _ in taken.values()])
-            except IntakeMissing as missing:
-                return await self._land_alone(taken, missing)
-            lost = [part for part in taken if part not in named]
-            if not lost:
-                break
-            log.warning("Partitions %s belong to another engine now.", lost)
-            self._retry_at = asyncio.get_running_loop().time() + RETRY_SECONDS
-            self._forget(lost)
-            taken = {part: pieces for part, pieces in taken.items() if part in named}
-        return taken
-
-    async def _land_alone(self, taken: Taken, missing: IntakeMissing) -> Taken:
-        """One of the parts contradicts the intake: each goes alone, so that the others go on."""
-        if len(taken) == 1:
-            (part,) = taken
-            await self._fail(part, taken[part][0].advance.to_offset, f"intake_missing: {missing}")
-            return {}
-        landed: Taken = {}
-        for part, pieces in taken.items():
-            landed |= await self._land({part: pieces})
-        return landed
+    def _forget_for_a_while(self, parts: Iterable[int]) -> None:
+        """Drops partitions after trouble; they are asked for again, but not at once."""
+        dropped = list(parts)
+        self.sharing.pause(dropped)
+        self._forget(dropped)
 
     def _forget(self, parts: Iterable[int]) -> None:
-        """Drops all that is not committed of some partitions; the main loop acquires them again."""
+        """Drops all that is not committed of some partitions; they are opened again if they are still this engine's."""
         dropped = set(parts)
         if not dropped:
             return
         self._own.forget(dropped)
-        self._unread = deque(record for record in self._unread if record.part not in dropped)
-        self._stop_reading()
+        for part in dropped:
+            self.progress.forget(part)
+        self._reading.end(dropped)
+        self.sharing.nudge()
 
     def _note(self, trouble: Exception) -> None:
         self.trouble = str(trouble) or type(trouble).__name__
         log.warning("The engine waits: %s", self.trouble)
-
-    def _stop_reading(self) -> None:
-        """Abandons the look at the journal, whatever it has brought: it may be out of place by now."""
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
 
     async def _settle(self) -> None:
         """Waits until the batch on its way has arrived or failed."""
@@ -335,12 +356,25 @@ class Engine:
         for count in itertools.count():
             await asyncio.sleep(CHORE_SECONDS)
             try:
-                self._forget(await self._own.renew())
+                await self._renew()
                 await self._tick()
                 if count % CHORES_PER_LOOK == 0:
-                    self._ends = await self._journal.end_offsets()
+                    self._note_ends(await self._journal.end_offsets())
+                    self._journal_answered_at = time.monotonic()
             except (OutOfService, OutcomeUnknown) as trouble:
                 self._note(trouble)
+
+    def _note_ends(self, ends: dict[int, int]) -> None:
+        for row in self.sharing.table.leases:
+            if row.part not in self._sessions:
+                self.progress.committed[row.part] = row.next_offset
+        self.progress.note_ends(ends)
+
+    async def _renew(self) -> None:
+        """Renews the leases, every third of one."""
+        if time.monotonic() - self._renewed_at >= self._renew_seconds:
+            self._renewed_at = time.monotonic()
+            self._forget_for_a_while(await self._own.renew())
 
     async def _tick(self) -> None:
         """Moves log time where nobody trades."""
@@ -349,36 +383,3 @@ class Engine:
         if due:
             self._heard_ms.update(dict.fromkeys(due, now_ms))
             await self._journal.append([(part, TICK) for part in due])
-
-
-def supervise_step(session: Session, record: Record | None) -> str:
-    """Applies a record, or lets waiting stops in; returns what went wrong, which is a bug of ours or a broken log."""
-    try:
-        if record is None:
-            session.resume()
-        else:
-            session.apply(record)
-        return ""
-    except Exception as bug:
-        log.exception("Partition %d fails at record %d.", session.part, session.next_offset)
-        return f"record {session.next_offset}: {type(bug).__name__}: {bug}"
-
-
-def supervise_taking(session: Session) -> tuple[PartBatch, Publication] | str:
-    """The session's batch, or what is wrong with it."""
-    try:
-        return session.take()
-    except Exception as bug:
-        log.exception("Partition %d makes no sound batch at record %d.", session.part, session.next_offset)
-        return f"before record {session.next_offset}: {type(bug).__name__}: {bug}"
-
-
-def _together(publications: Sequence[Publication]) -> Publication:
-    if len(publications) == 1:
-        return publications[0]
-    return Publication(
-        outcomes=tuple(outcome for each in publications for outcome in each.outcomes),
-        updates=tuple(update for each in publications for update in each.updates),
-        executions=tuple(execution for each in publications for execution in each.executions),
-        moved=tuple(dict.fromkeys(account for each in publications for account in each.moved)),
-    )

@@ -26,7 +26,7 @@ class News:
         self._place = place
         self._pit = pit
         self._blotter = blotter
-        self._follows = follows
+        self.follows = follows
         self._shown = {symbol_id: self._counters(symbol_id) for symbol_id in pit.markets}
         self._clear()
 
@@ -34,8 +34,8 @@ class News:
         """Takes note of what a command caused; None is the work of no command."""
         if command is not None and command.command_id:
             self._outcomes.append(answered(command, self._place, events, touched=touched, rows=self._blotter))
-        if self._follows is not nobody:
-            self._executions += spoken(self._place, events, self._blotter, self._follows)
+        if self.follows is not nobody:
+            self._executions += spoken(self._place, events, self._blotter, self.follows)
         for event in events:
             if type(event) is InstrumentChanged:
                 self._statuses[event.symbol_id] = event.status
@@ -55,7 +55,7 @@ class News:
             outcomes=tuple(self._outcomes),
             updates=tuple(self._updates()),
             executions=tuple(self._executions),
-            moved=tuple(account for account in self._blotter.moved if self._follows(account)),
+            moved=tuple(account for account in self._blotter.moved if self.follows(account)),
         )
         self._clear()
         return news

@@ -1,84 +1,116 @@
-"""The partitions that an engine owns: taken over, loaded exactly at the ledger's offset, checked, or halted."""
+"""The partitions that an engine owns: taken over, loaded exactly at the ledger's offset, checked, or halted.
 
+Opening one takes its time; it happens beside the commits of the others, which wait for nothing here.
+"""
+
+import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from outcry.ports import Clock, EngineLedger, Feed, Journal, Lease, Publication
-from outcry.roles.engine.session import Contradiction, Session
-from outcry.rows import PartState, Record
+from outcry.leases import Lease
+from outcry.ports import EngineLedger, Feed, Journal, JournalBroken, OutcomeUnknown, OutOfService, Publication
+from outcry.roles.engine.copies import Copies
+from outcry.roles.engine.opening import supervise_opening
+from outcry.roles.engine.session import Session
+from outcry.rows import PartitionRow, PartState, Record
 
-RENEW_MS: Final = 2_000  # a third of a lease
+MAX_OPENING: Final = 4  # partitions that are loaded at once
 MAX_REASON: Final = 500  # characters of a halt's reason
 
 log = logging.getLogger(__name__)
 
 
 class Ownership:
-    """``sessions`` by partition; a partition is in there, halted, or waits to be acquired."""
+    """``sessions`` by partition. What is opened waits in ``arrived`` until ``collect``; ``ring`` announces it."""
 
     def __init__(
-        self, *, journal: Journal, ledger: EngineLedger, lease: Lease, feed: Feed, clock: Clock, owner: str,
-        partitions: Sequence[int],
+        self, *, journal: Journal, ledger: EngineLedger, lease: Lease, feed: Feed, owner: str,
+        copies: Copies, ring: Callable[[], None],
     ) -> None:  # fmt: skip
         self.sessions: dict[int, Session] = {}
+        self.arrived: dict[int, Session] = {}
         self.halted: dict[int, str] = {}
+        self.looks = 0  # at the table of leases, begun so far
         self._journal = journal
         self._ledger = ledger
         self._lease = lease
         self._feed = feed
-        self._clock = clock
         self._owner = owner
-        self._partitions = tuple(partitions)
-        self._renewed_ms = 0
+        self._copies = copies
+        self._ring = ring
+        self._opening: dict[int, asyncio.Task[None]] = {}
+        self._epochs: dict[int, int] = {}  # of what is being opened
+        self._halted_at: dict[int, int] = {}  # looks begun when a halt had been written
+        self._few_at_once = asyncio.Semaphore(MAX_OPENING)
 
     @property
-    def wanted(self) -> list[int]:
-        """Partitions to acquire."""
-        return [part for part in self._partitions if part not in self.sessions and part not in self.halted]
+    def held(self) -> set[int]:
+        """Partitions that are owned, or may soon be."""
+        return {*self.sessions, *self.arrived, *self._opening}
 
-    async def acquire(self) -> list[int]:
-        """Takes over and loads what is wanted and free, publishes the books; returns what is owned now and was not."""
-        taken = []
-        for part in self.wanted:
-            row = await self._lease.takeover(part, self._owner)
-            state = await self._ledger.load(part)
-            if state.row.status == "HALT":
-                self.halted[part] = state.row.halt_reason or "halted by an operator"
-                log.error("Partition %d is halted: %s", part, self.halted[part])
-            elif row is not None and state.row.epoch == row.epoch and await self._open(state):
-                taken.append(part)
-        return taken
+    @property
+    def loading(self) -> dict[int, int]:
+        """The epochs of partitions that are taken over and not open yet."""
+        return dict(self._epochs)
+
+    def open(self, part: int) -> None:
+        """Takes a partition over and loads it, if it is free."""
+        if part not in self.held:
+            self._opening[part] = asyncio.create_task(self._open(part))
+
+    async def opened(self) -> None:
+        """Waits for all that is being opened. Raises what stands in its way."""
+        for task in list(self._opening.values()):
+            await task
+
+    def collect(self) -> dict[int, Session]:
+        """Moves what has arrived to the sessions, and returns it. Raises what opening raised, trouble excepted."""
+        for part, task in list(self._opening.items()):
+            if task.done():
+                del self._opening[part]
+                self._epochs.pop(part, None)
+                if not isinstance(task.exception(), OutOfService | OutcomeUnknown):
+                    task.result()
+        arrived, self.arrived = self.arrived, {}
+        self.sessions |= arrived
+        return arrived
+
+    def note_halts(self, halts: Mapping[int, str], look: int) -> None:
+        """Takes the halts that the table showed in a look; one that was begun before a halt was written knows less."""
+        for part in [part for part in self.halted if part not in halts]:
+            if look > self._halted_at.get(part, 0):
+                del self.halted[part]
+        for part in halts.keys() - self.halted.keys():
+            log.error("Partition %d is halted: %s", part, halts[part])
+            self.halted[part] = halts[part]
 
     async def renew(self) -> list[int]:
-        """Renews the leases when it is time; returns the partitions that are another's now."""
-        now_ms = self._clock.now_ms()
-        if now_ms - self._renewed_ms < RENEW_MS or not self.sessions:
-            return []
-        self._renewed_ms = now_ms
-        epochs = {part: session.epoch for part, session in self.sessions.items()}
-        kept = await self._lease.renew(epochs)
-        return [part for part in epochs if part not in kept]
+        """Renews the leases; returns the partitions that are another's now."""
+        epochs = self._epochs | {part: session.epoch for part, session in self.sessions.items()}
+        kept = await self._lease.renew(epochs) if epochs else set()
+        return [part for part in self.sessions if part in epochs and part not in kept]
 
     async def halt(self, part: int, reason: str) -> None:
         """Stops a partition until a person decides; nothing uncommitted of it is kept."""
-        reason = reason[:MAX_REASON]
         session = self.sessions.pop(part, None)
-        self.halted[part] = reason
-        log.critical("Partition %d halts: %s", part, reason)
         if session is not None:
             self._feed.retire([part])
-            await self._lease.halt(part, session.epoch, reason)
+            await self._halt(part, session.epoch, reason)
 
-    async def release(self) -> None:
-        """Lets others have the partitions at once."""
-        self._feed.retire(self.sessions)
-        for part, session in self.sessions.items():
-            await self._lease.release(part, session.epoch)
+    async def close(self, seconds: float) -> None:
+        """Lets what is being opened end, but not for longer than that, and others have the partitions at once."""
+        if self._opening:
+            await asyncio.wait(self._opening.values(), timeout=seconds)
+        epochs = self._epochs | {part: session.epoch for part, session in {**self.arrived, **self.sessions}.items()}
+        self._feed.retire(epochs)
+        self.arrived.clear()
         self.sessions.clear()
+        for part, epoch in epochs.items():
+            await self._lease.release(part, epoch)
 
     def forget(self, parts: Iterable[int]) -> None:
-        """Drops sessions whose uncommitted work is void; ``acquire`` reads the truth again."""
+        """Drops sessions whose uncommitted work is void; whoever opens them again reads the truth."""
         parts = list(parts)
         self._feed.retire(parts)
         for part in parts:
@@ -87,21 +119,54 @@ class Ownership:
     def forget_halts(self) -> None:
         """Looks again at every partition, for a person may have opened it."""
         self.halted.clear()
+        self._halted_at.clear()
 
-    async def _open(self, state: PartState) -> bool:
-        part = state.row.part
-        tail = await self._tail(part, state.row.next_offset - 1)
-        session = supervise_opening(state, tail, self._feed)
-        if isinstance(session, Session):
-            self.sessions[part] = session
+    async def _halt(self, part: int, epoch: int, reason: str) -> None:
+        """If it cannot be written, the partition is opened again and fails again."""
+        reason = reason[:MAX_REASON]
+        self.halted[part] = reason
+        log.critical("Partition %d halts: %s", part, reason)
+        try:
+            await self._lease.halt(part, epoch, reason)
+        finally:
+            self._halted_at[part] = self.looks
+
+    async def _open(self, part: int) -> None:
+        async with self._few_at_once:
+            row = await self._lease.takeover(part, self._owner)
+            if row is None:
+                return
+            self._epochs[part] = row.epoch
+            session = await self._adopt(row) or await self._load(row)
+        if session is not None:
+            session.open_to(self._feed.follows)
             updates = session.snapshots()
             if updates:
                 await self._feed.publish(Publication(updates=tuple(updates)))
-            return True
-        self.halted[part] = session[:MAX_REASON]
-        log.critical("Partition %d halts: %s", part, session)
-        await self._lease.halt(part, state.row.epoch, session[:MAX_REASON])
-        return False
+            self.arrived[part] = session
+        self._ring()
+
+    async def _adopt(self, row: PartitionRow) -> Session | None:
+        try:
+            return await self._copies.adopt(row)
+        except (OutOfService, JournalBroken) as trouble:
+            log.warning("The copy of partition %d cannot be completed: %s", row.part, trouble)
+            return None
+
+    async def _load(self, row: PartitionRow) -> Session | None:
+        state = await self._ledger.load(row.part)
+        if state.row.epoch != row.epoch:
+            return None  # another takeover came between
+        opened = await self._checked(state)
+        if isinstance(opened, str):
+            await self._halt(row.part, row.epoch, opened)
+            return None
+        return opened
+
+    async def _checked(self, state: PartState) -> Session | str:
+        """A session, or why the partition must halt."""
+        tail = await self._tail(state.row.part, state.row.next_offset - 1)
+        return tail if isinstance(tail, str) else await asyncio.to_thread(supervise_opening, state, tail)
 
     async def _tail(self, part: int, offset: int) -> Record | str | None:
         """The last applied record, None where the journal has deleted it, or what is wrong with the journal."""
@@ -111,19 +176,7 @@ class Ownership:
             return f"the journal ends before record {offset}, which was applied already"
         if (await self._journal.first_offsets()).get(part, 0) > offset:
             return None
-        return (await self._journal.read({part: offset}, 1, 0))[0]
-
-
-def supervise_opening(state: PartState, tail: Record | str | None, feed: Feed) -> Session | str:
-    """A session on sound state, or why there can be none: whatever goes wrong here halts one partition alone."""
-    if isinstance(tail, str):
-        return tail
-    try:
-        session = Session(state, follows=feed.follows)
-        session.check(state, tail)
-        return session
-    except Contradiction as found:
-        return str(found)
-    except Exception as bug:
-        log.exception("The state of partition %d cannot be built.", state.row.part)
-        return f"the stored state cannot be built: {type(bug).__name__}: {bug}"
+        try:
+            return (await self._journal.read({part: offset}, 1, 0))[0]
+        except JournalBroken as broken:
+            return broken.reason

@@ -33,6 +33,7 @@ from outcry.roles.engine.blotter import HASH_SPACE, Blotter, order_hash
 from outcry.roles.engine.news import Follows, News, nobody
 from outcry.roles.engine.outcomes import ended, ids_of, new_orders
 from outcry.roles.engine.window import LONGEST_BOUND_MS, Marks, Overtaker, Waiting, Window
+from outcry.roles.engine.witness import Witness
 from outcry.rows import Advance, CancelMark, DeadLetter, PartBatch, PartitionRow, PartState, Record
 
 RULES: Final = (1,)  # versions of the matching rules that this release knows
@@ -53,13 +54,14 @@ class Session:
     def __init__(self, state: PartState, *, follows: Follows = nobody) -> None:
         row = state.row
         self.part: Final = row.part
-        self.epoch: Final = row.epoch
+        self.epoch = row.epoch  # a copy gets another when its engine takes the partition over
         self.next_offset = row.next_offset
         self.log_time = row.log_time
         self.late = 0  # orders ignored for being past their bound
         self.repeated = 0  # orders ignored because their id had its effect before
         self.commands = 0  # since the last take
         self.reply_to = ""  # who asked for the running record's commands
+        self.witness: Witness | None = None  # sees all events, where somebody compares them
         self._rules_version = row.rules_version
         self._log_hash = row.log_hash
         self._tail_hash = row.tail_hash
@@ -81,6 +83,20 @@ class Session:
             raise Contradiction(f"the open orders hash to {expected}, the ledger says {state.row.state_hash}")
         if tail is not None and record_hash(tail) != state.row.tail_hash:
             raise Contradiction(f"record {tail.offset} of the journal is not the one that was applied")
+
+    def stands_at(self, row: PartitionRow) -> bool:
+        """Whether the session, with nothing left to take, is at the row's offset and just as the row says."""
+        return (
+            self.next_offset,
+            self.event_seq,
+            self._blotter.state_hash,
+            self._log_hash,
+            self._rules_version,
+        ) == (row.next_offset, row.event_seq, row.state_hash, row.log_hash, row.rules_version)
+
+    def open_to(self, follows: Follows) -> None:
+        """Builds private events from now on, of the accounts that somebody follows."""
+        self._news.follows = follows
 
     @property
     def changed(self) -> bool:
@@ -139,6 +155,8 @@ class Session:
         self._tail_hash = record_hash(record)
         self._log_hash = blake2b(self._log_hash + self._tail_hash, digest_size=32).digest()
         self.next_offset += 1
+        if self.witness is not None:
+            self.witness.close(self.next_offset)
 
     def take(self) -> tuple[PartBatch, Publication]:
         """All since the last take; the caller commits the batch before it publishes."""
@@ -323,7 +341,11 @@ class Session:
         self._news.refuse(command, *SKIPPED)
 
     def _write(self, command: AnyCommand | None, symbol_id: int, events: list[AnyEvent]) -> Sequence[Order]:
+        postings = self._blotter.postings
+        settled = len(postings)
         touched = self._blotter.write(events, symbol_id, self.next_offset, self.log_time)
+        if self.witness is not None:
+            self.witness.note(events, postings[settled:])
         self._news.tell(command, events, touched)
         return touched
 

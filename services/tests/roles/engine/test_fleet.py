@@ -1,0 +1,170 @@
+"""Several engines on one store: who dies is replaced, who hangs changes nothing, and what moves loses nothing."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from outcry.adapters.sqlite import lease, results
+from outcry.leases import RESERVED
+from tests.support.fleet import Fleet, fleet
+
+LEASE_MS = 1_000
+PLANNED_SECONDS = 1.0  # without answers, at most, while a partition is handed over
+
+
+@pytest.fixture(autouse=True)
+def _short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (lease, results):
+        monkeypatch.setattr(module, "LEASE_MS", LEASE_MS)
+
+
+async def test_who_comes_second_gets_its_share(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 4) as engines:
+        await engines.launch("a")
+        await engines.launch("b")
+        await engines.until_owned(a=2, b=2)
+        epochs = {part: row.epoch for part, row in (await engines.leases()).items()}
+        await asyncio.sleep(3)
+        assert {part: row.epoch for part, row in (await engines.leases()).items()} == epochs, "nothing flaps"
+
+
+async def test_three_that_start_at_once_come_to_fair_shares(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 6) as engines:
+        await asyncio.gather(*(engines.launch(pod) for pod in "abc"))
+        await engines.until_owned(a=2, b=2, c=2)
+        await engines.assert_answered(await engines.load(0.3))
+
+
+async def test_the_partitions_of_a_killed_engine_are_taken_over_and_lose_nothing(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 4) as engines:
+        await engines.launch("a")
+        await engines.launch("b")
+        await engines.until_owned(a=2, b=2)
+        load = asyncio.create_task(engines.load(3))
+        await asyncio.sleep(0.5)
+        await engines.kill("a")
+        await engines.until_owned(b=4)
+        sent = await load
+        await engines.room.caught_up()
+        rows = await engines.room.store.ledger.orders_by_id(range(1, len(sent) + 1))
+        assert len(rows) == len(sent)
+        assert max(engines.told.values()) == 1, "an answer may be lost with its engine, never doubled"
+
+
+async def test_an_engine_that_hung_and_comes_back_commits_and_publishes_nothing(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 2) as engines:
+        zombie = await engines.launch("a")
+        engines.ways["a"].runs.clear()
+        sent = await engines.load(0.2)
+        await engines.launch("b")
+        await engines.room.until(lambda: len(engines.engines["b"].sessions) == 2)
+        await engines.assert_answered(sent)
+        engines.ways["a"].runs.set()
+        await engines.room.until(lambda: engines.ways["a"].refused > 0)
+        await engines.room.until(lambda: not zombie.sessions or len(engines.engines["b"].sessions) == 1)
+        await engines.assert_answered([*sent, *await engines.load(0.2)])
+
+
+async def test_a_planned_hand_over_under_load_loses_and_doubles_nothing_and_is_quick(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 4) as engines:
+        await engines.launch("a")
+        load = asyncio.create_task(engines.load(8))
+        await asyncio.sleep(0.2)
+        engines.pauses.clear()
+        await engines.launch("b")
+        await engines.until_owned(a=2, b=2)
+        await engines.assert_answered(await load)
+        print("longest pause of each partition:", {part: round(s, 3) for part, s in engines.pauses.items()})
+        assert max(engines.pauses.values()) < PLANNED_SECONDS
+
+
+async def test_a_hand_over_uses_the_copy_that_was_loaded_before(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 4) as engines:
+        await engines.launch("a")
+        await engines.assert_answered(await engines.load(0.2))
+        second = await engines.launch("b")
+        loads: list[int] = []
+        stored = engines.ways["b"]._ledger
+
+        class Counting:
+            def __getattr__(self, name: str) -> object:
+                return getattr(stored, name)
+
+            async def load(self, part: int) -> object:
+                loads.append(part)
+                return await stored.load(part)
+
+        engines.ways["b"]._ledger = Counting()
+        await engines.until_owned(a=2, b=2)
+        assert sorted(loads) == sorted(second.sessions), "each was loaded once, before it was owned"
+
+
+async def test_who_drains_gives_everything_away_and_takes_nothing(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 4) as engines:
+        await engines.launch("a")
+        await engines.launch("b")
+        await engines.launch("c")
+        await engines.until_owned(a=2, b=1, c=1)
+        load = asyncio.create_task(engines.load(2))
+        engines.engines["a"].sharing.drain(1)
+        await engines.until_owned(a=0, b=2, c=2)
+        sent = await load
+        await engines.assert_answered(sent)
+        await asyncio.sleep(0.5)
+        assert await engines.owned() == {"a": 0, "b": 2, "c": 2}
+        engines.engines["a"].sharing.stay()
+        assert await engines.depart("b")
+        await engines.until_owned(a=2, c=2)
+
+
+async def test_the_last_engine_keeps_what_nobody_can_take_until_it_stops(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 2) as engines:
+        only = await engines.launch("a")
+        only.sharing.drain(1)
+        await engines.assert_answered(await engines.load(0.5))
+        assert len(only.sessions) == 2
+        assert not await engines.depart("a", 0.2)
+        assert {row.owner for row in (await engines.leases()).values()} == {None}
+
+
+async def test_an_engine_with_claims_on_what_is_reserved_takes_nothing_else(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 3) as engines:
+        canary = await engines.launch("canary", claim=RESERVED)
+        await asyncio.sleep(0.3)
+        assert canary.sessions == {} and canary.ready
+        await engines.launch("a")
+        await engines.until_owned(canary=0, a=3)
+        engines.engines["a"].sharing.hand_over(1, "canary")
+        await engines.until_owned(canary=1, a=2)
+        await engines.assert_answered(await engines.load(0.3))
+        assert list(canary.sessions) == [1]
+
+
+async def test_a_halted_partition_stays_halted_and_the_others_move_on(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 3) as engines:
+        await engines.launch("a")
+        room = engines.room
+        stranger = room.order("buy 5@901", part=0, order_id=99_999, valid_until_ms=1 << 50)
+        await room.journal([stranger])
+        await room.until(lambda: 0 in engines.engines["a"].halted)
+        await engines.launch("b")
+        await engines.until_owned(a=1, b=1)
+        await room.until(lambda: 0 in engines.engines["b"].halted)
+        await engines.kill("a")
+        await engines.until_owned(b=2)
+        await mend(engines)
+        await engines.until_owned(b=3)
+        assert engines.engines["b"].halted == {}
+
+
+async def mend(engines: Fleet) -> None:
+    """Two people skip the stranger, and the partition runs again."""
+
+    def opened(work: object) -> int:
+        db = work.db  # type: ignore[attr-defined]
+        offset = db.execute("SELECT next_offset FROM engine_partition WHERE part = 0").fetchone()[0]
+        db.execute("INSERT INTO engine_skip VALUES (0, ?, 0, 'no intake', 'ann, ben')", (offset,))
+        return int(db.execute("UPDATE engine_partition SET status = 'RUN' WHERE part = 0").rowcount)
+
+    await engines.room.store.ledger._writer.do(opened)
