@@ -21,6 +21,7 @@ if ! is_built && ! can_compile; then
 fi
 sh "$root/infra/local/venv.sh" "$directory" test
 if is_built; then
+    cp -r "$root/services/outcry" "$directory/outcry-compiled/"  # the rest may have changed
     exit 0
 fi
 echo "Compiling the matching core ..."
