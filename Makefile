@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 COMPONENTS := $(BIN)/python infra/local/components.py
 CLIENTS := ccxt python-binance freqtrade
 DATA ?= data
+CLUSTER ?= /var/tmp/outcry-cluster
 PORT ?= 8080
 
 .PHONY: help setup setup-test builds components clients up demo verify test test-long bench compile lint format lock clean
@@ -32,6 +33,9 @@ components: setup-test
 
 up: setup  ## Start the exchange: one process, one SQLite file, demo accounts, a simulated market, a page to look at
 	@$(BIN)/outcry up --data "$(DATA)" --port $(PORT)
+
+cluster: setup components  ## Run a cluster here: real Kafka, PostgreSQL and Redis, 2 api, 2 engine, 1 stream, a simulated market
+	@$(BIN)/python infra/local/cluster.py "$(CLUSTER)" --port $(PORT)
 
 verify: setup  ## Prove the invariants on the data directory, running or stopped
 	@$(BIN)/outcry verify --data "$(DATA)"

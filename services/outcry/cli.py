@@ -5,7 +5,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from outcry import __version__, wiring
@@ -13,9 +13,18 @@ from outcry.ports import Damaged, OutcomeUnknown, OutOfService
 from outcry.roles import match
 from outcry.roles.admin.rules import Refused
 from outcry.roles.admin.verbs import Result
-from outcry.settings import Settings, SettingsError, described, read_settings
+from outcry.settings import ClusterSettings, Settings, SettingsError, described, read_settings
+from outcry.wiring import roles
 
 OK, FAILED, MISUSED = 0, 1, 2
+
+ROLES = {
+    "setup": "make a cluster ready: schema, topic, and the demo venue where it is wanted",
+    "api": "run an api process of a cluster: orders, questions, the WebSocket API",
+    "engine": "run an engine process of a cluster: matches its share of the partitions",
+    "stream": "run a stream process of a cluster: the clients of market streams",
+    "simulate": "run the simulated crowd against a cluster",
+}
 
 FIRST_STEPS = """\
 first steps:
@@ -62,6 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _up(given: argparse.Namespace) -> int:
     settings = read_settings(os.environ, data_dir=given.data, port=given.port, host=given.host)
     return wiring.serve(settings, _progress)
+
+
+def _role(given: argparse.Namespace) -> int:
+    changes = {name: getattr(given, name) for name in ("port", "host", "admin_port") if hasattr(given, name)}
+    settings = read_settings(os.environ, ClusterSettings, **changes)
+    run: Callable[[ClusterSettings, Callable[[str], None]], int] = getattr(roles, given.verb)
+    return run(settings, _progress)
 
 
 def _verify(given: argparse.Namespace) -> int:
@@ -111,6 +127,9 @@ def _admin(given: argparse.Namespace) -> int:
 
 
 def _settings(given: argparse.Namespace) -> Settings:
+    """Those of the cluster that the environment names, unless a data directory is given."""
+    if given.data is None and os.environ.get("OUTCRY_POSTGRES"):
+        return read_settings(os.environ, ClusterSettings)
     return read_settings(os.environ, data_dir=given.data)
 
 
@@ -152,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"outcry {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     _add_running(verbs)
+    _add_roles(verbs)
     _add_checking(verbs)
     _add_accounts(verbs)
     _add_keys(verbs)
@@ -186,6 +206,23 @@ def _add_running(verbs: Verbs) -> None:
     up.set_defaults(run=_up)
     version = verbs.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
+
+
+def _add_roles(verbs: Verbs) -> None:
+    """The processes of a cluster on Kafka, PostgreSQL and Redis; the environment names these."""
+    lines = [f"  {each.name} [{each.default}]\n      {each.about} ({each.rule})" for each in described(ClusterSettings)]
+    told = "environment variables [default], beside those of `outcry up`:\n" + "\n".join(lines)
+    for name, summary in ROLES.items():
+        role = verbs.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=told,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        if name in ("api", "stream"):
+            role.add_argument("--port", metavar="N", type=int, help="port to listen on (default: 8080)")
+            role.add_argument("--host", metavar="A", help="address to listen on (default: 127.0.0.1)")
+        if name in ("api", "stream", "engine"):
+            role.add_argument("--admin-port", metavar="N", type=int, help="port of status, probes and metrics")
+        role.set_defaults(run=_role, verb=name)
 
 
 def _add_checking(verbs: Verbs) -> None:

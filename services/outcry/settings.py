@@ -179,9 +179,24 @@ class ClusterSettings(Settings):
     admin_token_file: str = _setting(
         "", "OUTCRY_ADMIN_TOKEN_FILE", TEXT, "holds the bearer token of writes to the admin port; empty: none are taken"
     )
+    demo: bool = _setting(
+        False, "OUTCRY_DEMO", SWITCH, "whether setup founds the demo venue: symbols, funded accounts, the past"
+    )
+    keys_file: str = _setting(
+        "", "OUTCRY_KEYS_FILE", TEXT, "where setup writes the API keys it issues, and `simulate` reads its own"
+    )
     exchange_url: str = _setting(
         "http://127.0.0.1:8080", "OUTCRY_URL", TEXT, "the api that `simulate` and `--url` talk to"
     )
+
+    stream_url: str = _setting(
+        "ws://127.0.0.1:8080", "OUTCRY_STREAM_URL", TEXT, "the market streams that `simulate` follows"
+    )
+
+    @property
+    def loopback(self) -> bool:
+        """A cluster never has the documented demo keys, wherever it listens."""
+        return False
 
 
 Kind = TypeVar("Kind", bound=Settings)

@@ -107,7 +107,7 @@ class Exchange:
         )  # fmt: skip
         self.venue = Venue(
             settings=settings, ledger=store.ledger, feed=self.feed, shared=MemoryShared(), clock=clock,
-            desk=self.desk, telemetry=self.telemetry, halted=self.engine.halted,
+            order_desk=self.desk, telemetry=self.telemetry, halted=self.engine.halted,
         )  # fmt: skip
         self.crew = Crew(self.venue.status, self.telemetry)
         self.gate = Gate(self.venue, vault)

@@ -28,7 +28,8 @@ def begin_logging(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    for loud in ("uvicorn.error", "kafka", "alembic"):
+        logging.getLogger(loud).setLevel(logging.WARNING)
 
 
 def spare_the_collector() -> None:

@@ -145,7 +145,7 @@ async def gated(folder: Path, *, limits: str = "off") -> AsyncIterator[Gated]:
         await _found(store, vault)
         venue = Venue(
             settings=Settings(data_dir=str(folder), limits=limits), ledger=store.ledger, feed=MemoryFeed(),
-            shared=MemoryShared(), clock=clock, desk=cast(Any, None),
+            shared=MemoryShared(), clock=clock,
         )  # fmt: skip
         venue.use([listed(1, "BTCUSD"), listed(2, "ETHUSD")])
         gate = Gate(venue, vault)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from outcry.adapters.keyring import KeyRing
 from outcry.adapters.postgres.book import Book
 from outcry.adapters.postgres.faults import DEADLOCK, UNIQUE, code_of, refuses_row
 from outcry.adapters.postgres.holds import HOLD, Group, columns, grouped, results, sharing, standing_alone
@@ -20,6 +21,7 @@ MAX_ID: Final = (1 << 63) - 1
 COLUMNS: Final = ", ".join(f"i.{name}" for name in IntakeRow._fields)
 FIND: Final = statement("find_targets").format(columns=COLUMNS)
 OPEN: Final = f"SELECT {COLUMNS} FROM intake i WHERE open = 1 AND account_id = $1"
+STORED_KEYS: Final = statement("stored_keys")
 ANSWERED: Final = (
     "UPDATE idempotency SET response = $3, expires_ms = outcry_now_ms() + $4 WHERE account_id = $1 AND key = $2"
 )
@@ -59,6 +61,12 @@ class IntakeBook(Book):
     async def _in_turn(self, groups: Sequence[Group], keys: Sequence[KeyClaim]) -> Found:
         async with self._database.transaction() as connection:
             return await Turns(connection, self._database.topic, groups).settle(keys)
+
+    async def claimed(self, claim: KeyClaim) -> HoldResult | None:
+        rows = await self._database.fetch(STORED_KEYS, [claim.account_id], [claim.key])
+        kept = {(account, key): (payload, ids, response) for account, key, payload, ids, response, live in rows if live}
+        found = KeyRing([claim], kept).refusal(claim.group, 1)
+        return found[0] if found else None
 
     async def targets(self, wanted: Sequence[Wanted]) -> list[IntakeRow | None]:
         if not wanted:

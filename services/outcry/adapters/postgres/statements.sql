@@ -72,7 +72,7 @@ ON CONFLICT (account_id, key) DO UPDATE
 RETURNING account_id, key
 
 -- name: stored_keys
-SELECT account_id, key, payload_sha256, order_ids, response FROM idempotency
+SELECT account_id, key, payload_sha256, order_ids, response, expires_ms > outcry_now_ms() AS live FROM idempotency
  WHERE (account_id, key) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))
 
 -- name: settle_keys

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import hiredis
@@ -140,8 +140,7 @@ class _Wire(asyncio.Protocol):
                 self.send("PING")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's by type
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

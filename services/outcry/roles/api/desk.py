@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from typing import Final
 
 from outcry.market.commands import AmendOrder, AnyCommand, CancelAll
-from outcry.ports import Clock, Feed, Journal, Ledger, Outcome, OutcomeUnknown, OutOfService
+from outcry.ports import Clock, Journal, Ledger, Listener, Outcome, OutcomeUnknown, OutOfService
 from outcry.roles.api.cashier import Cashier, cancel_command
 from outcry.roles.api.errors import Refusal, market_closed, outcome_unknown, overloaded
 from outcry.roles.api.framing import Parcel, pack
@@ -37,7 +37,7 @@ class Desk:
     """
 
     def __init__(
-        self, *, ledger: Ledger, journal: Journal, feed: Feed, clock: Clock, settings: Settings, pod: str,
+        self, *, ledger: Ledger, journal: Journal, feed: Listener, clock: Clock, settings: Settings, pod: str,
         telemetry: Telemetry | None = None, halted: Mapping[int, str] | None = None,
         lags: Callable[[], Mapping[int, int]] = dict,
     ) -> None:  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from outcry.market.instrument import Instrument
-from outcry.ports import Clock, Feed, Ledger, Shared
+from outcry.ports import Clock, Ledger, Listener, Shared
 from outcry.roles.api.desk import Desk
 from outcry.roles.api.positions import Positions
 from outcry.roles.api.tickerstats import TickerStatistics
@@ -25,10 +25,10 @@ class Venue:
 
     settings: Settings
     ledger: Ledger
-    feed: Feed
+    feed: Listener
     shared: Shared
     clock: Clock
-    desk: Desk
+    order_desk: Desk | None = None  # None in a process that takes no orders
     instruments: dict[str, Instrument] = field(default_factory=dict)  # by symbol, refreshed by the role
     instruments_by_id: dict[int, Instrument] = field(default_factory=dict)
     assets: dict[int, str] = field(default_factory=dict)  # names by id
@@ -46,6 +46,12 @@ class Venue:
     def __post_init__(self) -> None:
         self.statistics = TickerStatistics(self.ledger, self.clock)
         self.positions = Positions(self.ledger)
+
+    @property
+    def desk(self) -> Desk:
+        """Where orders are entered; only processes with one serve the endpoints that ask for it."""
+        assert self.order_desk is not None, "this process takes no orders"
+        return self.order_desk
 
     def use(self, instruments: Sequence[Instrument]) -> None:
         """Takes the current terms of every listed symbol."""

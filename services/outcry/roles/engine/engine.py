@@ -16,7 +16,7 @@ from typing import Any, Final
 from outcry.codec import encode_frame
 from outcry.leases import SHARE
 from outcry.market.commands import Tick
-from outcry.ports import Clock, EngineLedger, Feed, Journal, JournalBroken, Lease, OutcomeUnknown, OutOfService
+from outcry.ports import Clock, EngineLedger, Journal, JournalBroken, Lease, OutcomeUnknown, OutOfService, Publisher
 from outcry.roles.engine.copies import Copies
 from outcry.roles.engine.handover import HandOver
 from outcry.roles.engine.landing import Landing, Taken, together
@@ -48,7 +48,7 @@ class Engine:
     """``start`` recovers; ``run`` then works until ``stop`` or until it is canceled."""
 
     def __init__(
-        self, *, journal: Journal, ledger: EngineLedger, lease: Lease, feed: Feed, clock: Clock, owner: str,
+        self, *, journal: Journal, ledger: EngineLedger, lease: Lease, feed: Publisher, clock: Clock, owner: str,
         partitions: Sequence[int], claim: str = SHARE, lease_ms: int = LEASE_MS,
     ) -> None:  # fmt: skip
         self._journal = journal

@@ -44,14 +44,14 @@ class _Message(msgspec.Struct, frozen=True):
     error: msgspec.Raw = msgspec.Raw(b"")
 
 
-def streams_at(url: str, seconds: float = FOLLOW_SECONDS) -> Streams:
-    """The streams of the exchange that listens at ``http://host:port``."""
-    return partial(_follow, url, seconds)
+def streams_at(url: str, seconds: float = FOLLOW_SECONDS, *, stream_url: str = "") -> Streams:
+    """The streams of the exchange that listens at ``http://host:port``; ``stream_url`` where they are elsewhere."""
+    socket_url = (stream_url or "ws" + url.removeprefix("http")) + "/stream"
+    return partial(_follow, url, socket_url, seconds)
 
 
-async def _follow(url: str, seconds: float, symbols: Sequence[str]) -> Mapping[str, Seen]:
+async def _follow(url: str, socket_url: str, seconds: float, symbols: Sequence[str]) -> Mapping[str, Seen]:
     try:
-        socket_url = "ws" + url.removeprefix("http") + "/stream"
         async with connect(
             socket_url, max_size=None, compression=None, open_timeout=PATIENCE_SECONDS, proxy=None
         ) as socket:

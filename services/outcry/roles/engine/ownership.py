@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from outcry.leases import Lease
-from outcry.ports import EngineLedger, Feed, Journal, JournalBroken, OutcomeUnknown, OutOfService, Publication
+from outcry.ports import EngineLedger, Journal, JournalBroken, OutcomeUnknown, OutOfService, Publication, Publisher
 from outcry.roles.engine.copies import Copies
 from outcry.roles.engine.opening import supervise_opening
 from outcry.roles.engine.session import Session
@@ -25,7 +25,7 @@ class Ownership:
     """``sessions`` by partition. What is opened waits in ``arrived`` until ``collect``; ``ring`` announces it."""
 
     def __init__(
-        self, *, journal: Journal, ledger: EngineLedger, lease: Lease, feed: Feed, owner: str,
+        self, *, journal: Journal, ledger: EngineLedger, lease: Lease, feed: Publisher, owner: str,
         copies: Copies, ring: Callable[[], None],
     ) -> None:  # fmt: skip
         self.sessions: dict[int, Session] = {}

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from outcry.agents.crowd import ACCOUNTS, Crowd
 from outcry.agents.traders import View
 from outcry.market.instrument import Instrument
-from outcry.ports import Clock, Feed, OutcomeUnknown, OutOfService
+from outcry.ports import Book, Clock, OutcomeUnknown, OutOfService
 from outcry.roles.simulate.requests import request_of
 from outcry.telemetry import Telemetry
 
@@ -20,6 +20,12 @@ log = logging.getLogger(__name__)
 
 # Asks the exchange as an account would: (WebSocket API method, account id, parameters as text).
 Ask = Callable[[str, int, Mapping[str, str]], Awaitable[Any]]
+
+
+class Books(Protocol):
+    """Where the crowd looks at the market."""
+
+    async def book(self, symbol_id: int, depth: int) -> Book | None: ...
 
 
 class AskRefused(Exception):
@@ -42,7 +48,7 @@ class Simulation:
         instruments: Sequence[Instrument],
         *,
         ask: Ask,
-        feed: Feed,
+        feed: Books,
         prices: Mapping[int, int],
         clock: Clock,
         telemetry: Telemetry,

@@ -1,0 +1,64 @@
+"""The engine role of a cluster: matches the partitions that it owns; any number of them may run."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from outcry.adapters.redis import RedisPublisher
+from outcry.ports import Publication
+from outcry.roles.crew import Crew
+from outcry.roles.engine.engine import Engine
+from outcry.settings import ClusterSettings
+from outcry.telemetry import Telemetry
+from outcry.wiring.backbone import Backbone
+
+
+class NoBacklog:
+    """Keeps ``ports.Backlog`` by keeping nothing: listeners that lack something get the book anew."""
+
+    async def missing(self, part: int, symbol_id: int, after_seq: int) -> Sequence[Publication]:
+        return ()
+
+
+class EngineRole:
+    """``start``, ``part`` and ``stop``."""
+
+    role: Final = "engine"
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        self.backbone = Backbone(settings)
+        self.settings = self.backbone.settings
+        self.feed = RedisPublisher(
+            settings.redis_fanout, clock=self.backbone.clock, lease=self.backbone.store.lease, backlog=NoBacklog(),
+            prefix=settings.redis_prefix,
+        )  # fmt: skip
+        self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
+        self.status: dict[str, object] = {}
+
+    async def start(self) -> None:
+        """Makes contact and lets the role run. Raises OutOfService, Damaged."""
+        backbone, settings = self.backbone, self.settings
+        await backbone.open()
+        await self.feed.start()
+        self.engine = Engine(
+            journal=backbone.journal, ledger=backbone.ledger, lease=backbone.store.lease, feed=self.feed,
+            clock=backbone.clock, owner=f"{settings.pod}/{secrets.token_hex(4)}",
+            partitions=range(settings.partitions), claim=settings.claim, lease_ms=backbone.lease_ms,
+        )  # fmt: skip
+        self.crew = Crew(self.status, self.telemetry)
+        self.crew.add("engine", self._work)
+
+    async def _work(self) -> None:
+        await self.engine.start()
+        await self.engine.run()
+
+    async def part(self) -> None:
+        """Hands over what it owns."""
+        await self.engine.stop()
+
+    async def stop(self) -> None:
+        """Ends everything."""
+        if hasattr(self, "crew"):
+            await self.crew.stop_all()
+        await self.feed.close()
+        await self.backbone.close()

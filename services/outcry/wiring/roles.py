@@ -1,0 +1,121 @@
+"""Runs one role of a cluster as a process, from its start to its end."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from outcry import __version__
+from outcry.roles.api.server import Server, bound_socket, config_of
+from outcry.roles.api.wire import Asgi
+from outcry.roles.stream.protocol import StreamProtocol
+from outcry.settings import ClusterSettings
+from outcry.wiring.api import Api
+from outcry.wiring.engine import EngineRole
+from outcry.wiring.process import Progress, begin_logging, in_loop, spare_the_collector
+from outcry.wiring.setup import set_up
+from outcry.wiring.simulate import Simulate
+from outcry.wiring.stream import Stream
+
+SWITCH_SECONDS: Final = 0.0005  # threads of the journal get the interpreter back soon
+
+
+class Role(Protocol):
+    """What the runner asks of a role."""
+
+    @property
+    def role(self) -> str: ...
+    @property
+    def settings(self) -> ClusterSettings: ...
+    async def start(self) -> None: ...
+    async def part(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+class Served(Role, Protocol):
+    """A role with clients."""
+
+    @property
+    def app(self) -> Asgi: ...
+
+
+def api(settings: ClusterSettings, progress: Progress) -> int:
+    """Runs an api process until a signal ends it."""
+    return _run(settings, _served(Api(settings), progress))
+
+
+def stream(settings: ClusterSettings, progress: Progress) -> int:
+    """Runs a stream process until a signal ends it."""
+    return _run(settings, _served(Stream(settings), progress))
+
+
+def engine(settings: ClusterSettings, progress: Progress) -> int:
+    """Runs an engine process until a signal ends it."""
+    return _run(settings, _unserved(EngineRole(settings), progress))
+
+
+def simulate(settings: ClusterSettings, progress: Progress) -> int:
+    """Runs the crowd until a signal ends it."""
+    return _run(settings, _until_told(Simulate(settings, progress).run))
+
+
+def setup(settings: ClusterSettings, progress: Progress) -> int:
+    """Makes the cluster ready."""
+    return _run(settings, set_up(settings, progress)) or 0
+
+
+def _run(settings: ClusterSettings, main: Any) -> int:
+    begin_logging(settings)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    return int(in_loop(main) or 0)
+
+
+async def _served(role: Served, progress: Progress) -> int:
+    settings = role.settings
+    listener = bound_socket(settings.host, settings.port)
+    try:
+        await role.start()
+        spare_the_collector()
+        server = Server(config_of(role.app, StreamProtocol), role.part)
+        progress(f"{_title(role)} is ready on {settings.host}:{listener.getsockname()[1]}")
+        await server.serve(sockets=[listener])
+    finally:
+        await role.stop()
+        listener.close()
+    return 0
+
+
+async def _unserved(role: Role, progress: Progress) -> int:
+    try:
+        await role.start()
+        spare_the_collector()
+        progress(f"{_title(role)} is ready")
+        await _told().wait()
+        await role.part()
+    finally:
+        await role.stop()
+    return 0
+
+
+async def _until_told(work: Callable[[], Any]) -> int:
+    working, told = asyncio.ensure_future(work()), asyncio.ensure_future(_told().wait())
+    await asyncio.wait([working, told], return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if working.done():
+        working.result()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return 0
+
+
+def _told() -> asyncio.Event:
+    """Set by the first signal to end."""
+    told = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, told.set)
+    return told
+
+
+def _title(role: Role) -> str:
+    return f"Outcry {__version__} {role.role} {role.settings.pod}"

@@ -1,0 +1,86 @@
+"""The simulate role of a cluster: the crowd as a client like any other, over the exchange's public interfaces."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from outcry.adapters.clock import SystemClock
+from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
+from outcry.ports import Damaged, OutcomeUnknown, OutOfService
+from outcry.roles.admin import demo
+from outcry.roles.simulate.remote import Session, Tops, instruments_of
+from outcry.roles.simulate.role import AskRefused, Simulation
+from outcry.settings import DEMO_SYMBOLS, ClusterSettings
+from outcry.telemetry import Telemetry
+from outcry.wiring.process import Progress
+
+RETRY_SECONDS: Final = 1.0  # until the exchange is there
+
+
+class Simulate:
+    """``run`` trades until it is canceled."""
+
+    def __init__(self, settings: ClusterSettings, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._clock = SystemClock()
+        self._url = settings.exchange_url.replace("http", "ws", 1) + "/ws-api/v3"
+
+    async def run(self) -> None:
+        """Raises Damaged where the crowd has no keys."""
+        sessions = self._sessions()
+        anyone = Session(self._url, self._clock)
+        info = await self._await_exchange(anyone)
+        wanted = self._settings.simulation_symbols or DEMO_SYMBOLS
+        instruments = [each for each in instruments_of(info) if each.symbol in wanted]
+        listings = [Listing(each, await self._start(anyone, each.symbol, each.tick_size)) for each in instruments]
+        tops = Tops(self._settings.stream_url, instruments)
+        now_ms = self._clock.now_ms()
+        crowd = Crowd(listings, self._settings.simulation_seed, f"{now_ms:x}", now_ms)
+
+        async def ask(method: str, account_id: int, params: Mapping[str, str]) -> Any:
+            return await sessions[account_id].ask(method, params)
+
+        simulation = Simulation(
+            crowd, instruments, ask=ask, feed=tops, prices=tops.prices, clock=self._clock, telemetry=Telemetry(),
+            orders_per_sec=self._settings.simulation_orders_per_sec, workers=self._settings.simulation_workers,
+        )  # fmt: skip
+        self._progress(f"The crowd trades {len(instruments)} symbols on {self._settings.exchange_url}")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(tops.run())
+            tasks.create_task(simulation.run())
+
+    def _sessions(self) -> dict[int, Session]:
+        path = Path(self._settings.keys_file or "keys.json")
+        if not path.exists():
+            raise Damaged(
+                f"{path} is missing: it holds the crowd's API keys. Run `outcry setup`, or set OUTCRY_KEYS_FILE."
+            )
+        keys = json.loads(path.read_text())
+        missing = [account for account in ACCOUNTS if str(account) not in keys]
+        if missing:
+            raise Damaged(f"{path} has no key for the crowd's accounts {missing}.")
+        return {account: Session(self._url, self._clock, tuple(keys[str(account)])) for account in ACCOUNTS}
+
+    async def _await_exchange(self, session: Session) -> Any:
+        """What `exchangeInfo` says, once every demo symbol is listed."""
+        told = False
+        while True:
+            try:
+                info = await session.ask("exchangeInfo", {})
+                if len(info["symbols"]) >= len(demo.PAIRS):
+                    return info
+            except (OutOfService, OutcomeUnknown, AskRefused) as trouble:
+                if not told:
+                    self._progress(f"The crowd waits for {self._settings.exchange_url}: {trouble}")
+                told = True
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _start(self, session: Session, symbol: str, tick_size: int) -> int:
+        """Where a market stands, ticks: its last candle, else the reference of the demo venue."""
+        candles = await session.ask("klines", {"symbol": symbol, "interval": "1m", "limit": 1})
+        if candles:
+            return round(float(candles[-1][4]) * 1e8) // tick_size
+        return next(pair.reference for pair in demo.PAIRS if pair.base + demo.QUOTE == symbol)

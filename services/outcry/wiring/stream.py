@@ -1,0 +1,69 @@
+"""The stream role of a cluster: holds the clients of market streams; any number of them may run."""
+
+from typing import Final
+
+from outcry.adapters.redis import RedisListener, RedisShared
+from outcry.roles.api.app import build_app
+from outcry.roles.api.gate import Gate
+from outcry.roles.api.listing import Listing
+from outcry.roles.api.venue import Venue
+from outcry.roles.api.wire import Asgi
+from outcry.roles.crew import Crew
+from outcry.roles.stream.hub import Hub
+from outcry.roles.stream.sockets import MarketSockets
+from outcry.roles.stream.userdata import UserStreams
+from outcry.settings import ClusterSettings
+from outcry.telemetry import Telemetry
+from outcry.wiring.backbone import Backbone, vault_of
+
+GOODBYE_SECONDS: Final = 5.0  # over which clients are closed, so that they do not come back all at once
+
+
+class Stream:
+    """``start``, let ``app`` be served, ``part`` and ``stop``."""
+
+    role: Final = "stream"
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        self.backbone = Backbone(settings)
+        self.settings = self.backbone.settings
+        prefix = settings.redis_prefix
+        self.feed = RedisListener(settings.redis_fanout, pod=self.settings.pod, prefix=prefix)
+        self.shared = RedisShared(settings.redis_state, prefix=prefix)
+        self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
+
+    async def start(self) -> None:
+        """Makes contact and lets the role run. Raises OutOfService, Damaged."""
+        vault = vault_of(self.settings)
+        await self.backbone.open()
+        await self.feed.start()
+        self.venue = Venue(
+            settings=self.settings, ledger=self.backbone.ledger, feed=self.feed, shared=self.shared,
+            clock=self.backbone.clock, telemetry=self.telemetry,
+        )  # fmt: skip
+        gate = Gate(self.venue, vault)
+        self.hub = Hub(self.venue)
+        self.sockets = MarketSockets(self.hub, gate, UserStreams(self.venue), telemetry=self.telemetry)
+        served: dict[str, Asgi] = {"/ws": self.sockets, "/stream": self.sockets}
+        self.app = build_app(self.venue, gate, (), served, telemetry=self.telemetry)
+        listing = Listing(self.venue)
+        listing.start()
+        self.hub.start()
+        await listing.refresh()
+        self.crew = Crew(self.venue.status, self.telemetry)
+        self.crew.add("listing", listing.run)
+        self.crew.add("streams", self.hub.supervise)
+
+    async def part(self) -> None:
+        """Says goodbye to the clients."""
+        self.venue.status["stream"] = {"status": "down", "detail": "This process is stopping."}
+        await self.sockets.goodbye(GOODBYE_SECONDS)
+
+    async def stop(self) -> None:
+        """Ends everything."""
+        if hasattr(self, "crew"):
+            await self.crew.stop_all()
+            self.hub.close()
+        await self.shared.close()
+        await self.feed.close()
+        await self.backbone.close()
