@@ -26,6 +26,7 @@ from outcry.roles.engine.reading import Reading
 from outcry.roles.engine.session import Session
 from outcry.roles.engine.sharing import Sharing
 from outcry.roles.engine.stepping import supervise_step, supervise_taking
+from outcry.roles.engine.witness import Watch, Witness
 from outcry.rows import Record
 
 MAX_BATCH_COMMANDS: Final = 1_000
@@ -67,6 +68,7 @@ class Engine:
         )  # fmt: skip
         self.progress = Progress()
         self._sessions = self._own.sessions
+        self._watch = Watch(self._sessions)
         self._leaving = HandOver(self.sharing, self._reading, self._sessions, self._ring)
         self._heard_ms: dict[int, int] = {}  # when a partition last had a record
         self._careful: dict[int, int] = {}  # partitions that failed: one record a batch until past this offset
@@ -122,6 +124,10 @@ class Engine:
         """Whether its first partitions were loaded and had caught up once."""
         return self.sharing.me.ready
 
+    def witness(self, part: int) -> Witness | None:
+        """What is seen of a partition's events, of an owned one from now on for a while; None of one unknown here."""
+        return self._watch.begin(part) or self.copies.witness(part)
+
     async def start(self) -> None:
         """Takes over, loads and applies all that the journal holds by now. Raises Damaged, OutOfService."""
         await self._settle()
@@ -170,7 +176,7 @@ class Engine:
 
     async def depart(self, seconds: float) -> bool:
         """Hands everything over to other engines; False when that takes longer, or when nobody is there to take it."""
-        self.sharing.drain(self._clock.now_ms())
+        self.sharing.drain(self._clock.now_ms(), for_good=True)
         until = time.monotonic() + seconds
         while self._own.held and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(CHORE_SECONDS)
@@ -359,6 +365,7 @@ class Engine:
                 await self._renew()
                 await self._tick()
                 if count % CHORES_PER_LOOK == 0:
+                    self._watch.end_unasked()
                     self._note_ends(await self._journal.end_offsets())
                     self._journal_answered_at = time.monotonic()
             except (OutOfService, OutcomeUnknown) as trouble:

@@ -51,6 +51,7 @@ class Sharing:
         self.leaving: dict[int, Offer] = {}
         self.draining_since_ms = 0
         self.trouble = ""
+        self._drains_for_good = False
         self._lease = lease
         self._own = own
         self._copies = copies
@@ -111,8 +112,9 @@ class Sharing:
             self.me = self.me._replace(ready=True)
             self.nudge()
 
-    def drain(self, now_ms: int) -> None:
-        """Takes nothing new and hands over what it has, two partitions at a time."""
+    def drain(self, now_ms: int, *, for_good: bool = False) -> None:
+        """Takes nothing new and hands over what it has, two partitions at a time; ``for_good`` is not taken back."""
+        self._drains_for_good |= for_good
         if not self.me.draining:
             self.draining_since_ms = now_ms
             self.me = self.me._replace(draining=True)
@@ -120,6 +122,8 @@ class Sharing:
 
     def stay(self) -> None:
         """Takes a drain back."""
+        if self._drains_for_good:
+            return
         self.draining_since_ms = 0
         self.me = self.me._replace(draining=False)
         for part in [part for part, offer in self._offers.items() if offer.why == DRAIN]:
