@@ -292,6 +292,9 @@ class Backlog(Protocol):
 class Publisher(Protocol):
     """The engine's half of the feed: says what is committed."""
 
+    forgets: bool
+    """Whether listeners may lose what they were told: the ledger then keeps it for a while (``PartBatch.told``)."""
+
     async def publish(self, publication: Publication) -> None: ...
     def follows(self, account_id: int) -> bool:
         """Whether anyone may listen to this account: engines skip building private events for others."""

@@ -274,6 +274,7 @@ class PartBatch(NamedTuple):
     cancel_marks: list[CancelMark]
     dead_letters: list[DeadLetter]
     amendments: list[AmendmentRow]
+    told: bytes = b""  # the encoded publication, where listeners may lose what they were told
 
 
 class PartState(NamedTuple):

@@ -72,6 +72,8 @@ class MemoryShared:
 class MemoryFeed:
     """Keeps ``ports.Feed`` by calling the listeners, in the order in which they subscribed."""
 
+    forgets = False
+
     def __init__(self) -> None:
         self._on_outcome: list[Callable[[Outcome], None]] = []
         self._on_update: list[Callable[[MarketUpdate], None]] = []

@@ -1,23 +1,14 @@
 """The engine role of a cluster: matches the partitions that it owns; any number of them may run."""
 
 import secrets
-from collections.abc import Sequence
 from typing import Final
 
 from outcry.adapters.redis import RedisPublisher
-from outcry.ports import Publication
 from outcry.roles.crew import Crew
 from outcry.roles.engine.engine import Engine
 from outcry.settings import ClusterSettings
 from outcry.telemetry import Telemetry
 from outcry.wiring.backbone import Backbone
-
-
-class NoBacklog:
-    """Keeps ``ports.Backlog`` by keeping nothing: listeners that lack something get the book anew."""
-
-    async def missing(self, part: int, symbol_id: int, after_seq: int) -> Sequence[Publication]:
-        return ()
 
 
 class EngineRole:
@@ -28,8 +19,9 @@ class EngineRole:
     def __init__(self, settings: ClusterSettings) -> None:
         self.backbone = Backbone(settings)
         self.settings = self.backbone.settings
+        store = self.backbone.store
         self.feed = RedisPublisher(
-            settings.redis_fanout, clock=self.backbone.clock, lease=self.backbone.store.lease, backlog=NoBacklog(),
+            settings.redis_fanout, clock=self.backbone.clock, lease=store.lease, backlog=store.backlog,
             prefix=settings.redis_prefix,
         )  # fmt: skip
         self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)

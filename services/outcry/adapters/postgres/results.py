@@ -35,6 +35,7 @@ PUT_TRADES: Final = Copy("trades", TradeRow._fields)
 PUT_POSTINGS: Final = Copy("postings", (*PostingRow._fields, "time_ms"))
 PUT_PREVENTED: Final = Copy("prevented", PreventedRow._fields)
 PUT_AMENDMENTS: Final = Copy("amendments", AmendmentRow._fields)
+PUT_TOLD: Final = statement("put_told")
 PUT_DEAD: Final = Copy("dead_letter", DeadLetter._fields)
 PUT_LISTS: Final = Upsert("lists", ListRow._fields, ("list_id",), status="text")
 PUT_SYMBOLS: Final = Upsert("symbol_state", SymbolRow._fields, ("symbol_id",))
@@ -129,6 +130,9 @@ class Commit:
 
     async def _put_rows(self, connection: Connection) -> None:
         parts = self._parts
+        told = [(b.advance.part, b.advance.from_offset, b.advance.to_offset, b.told) for b in parts if b.told]
+        if told:
+            await connection.execute(PUT_TOLD, *columns_of(told))
         await change_orders(connection, [(row, b.advance.to_offset) for b in parts for row in b.touched_orders])
         puts: tuple[tuple[Copy | Upsert, list[Any]], ...] = (
             (PUT_ORDERS, [(*row, batch.advance.to_offset) for batch in parts for row in batch.new_orders]),

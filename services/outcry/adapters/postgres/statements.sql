@@ -194,6 +194,24 @@ DELETE FROM intake WHERE order_id IN (
    LIMIT $3 FOR UPDATE OF i SKIP LOCKED)
 RETURNING order_id
 
+-- name: put_told
+INSERT INTO engine_feed (part, from_offset, to_offset, created, payload)
+SELECT part, low, high, outcry_now_ms(), payload
+  FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bytea[]) AS w(part, low, high, payload)
+
+-- name: told_since
+-- What a partition's batches told, oldest first; $2: at most so many.
+SELECT payload FROM (
+  SELECT to_offset, payload FROM engine_feed WHERE part = $1 ORDER BY to_offset DESC LIMIT $2) newest ORDER BY to_offset
+
+-- name: sweep_told
+-- Keeps what is younger than $2 ms, and of that the newest $3 bytes.
+DELETE FROM engine_feed WHERE part = $1 AND to_offset <= (
+  SELECT max(to_offset) FROM (
+    SELECT to_offset, created, sum(octet_length(payload)) OVER (ORDER BY to_offset DESC) AS weight
+      FROM engine_feed WHERE part = $1) kept
+   WHERE created < outcry_now_ms() - $2 OR weight > $3)
+
 -- name: sweep_keys
 DELETE FROM idempotency WHERE (account_id, key) IN (
   SELECT account_id, key FROM idempotency WHERE expires_ms < outcry_now_ms() LIMIT $1 FOR UPDATE SKIP LOCKED)

@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from outcry.adapters.breaker import Watch, unwatched
 from outcry.adapters.postgres import schema
+from outcry.adapters.postgres.backlog import PgBacklog
 from outcry.adapters.postgres.database import Database
 from outcry.adapters.postgres.evidence import EvidenceBook
 from outcry.adapters.postgres.intake import IntakeBook
@@ -33,6 +34,7 @@ class PgStore:
         self._database = Database(url, topic=topic, lease_ms=lease_ms, watch=watch)
         self.ledger = PgLedger(self._database)
         self.lease = PgLease(self._database)
+        self.backlog = PgBacklog(self._database)
 
     async def migrate(self) -> str:
         """Brings the schema up to date; returns its version. Raises OutOfService, Damaged."""

@@ -7,6 +7,8 @@ from outcry.adapters.redis.publisher import RedisPublisher
 class RedisFeed:
     """Keeps ``ports.Feed``."""
 
+    forgets = True
+
     def __init__(self, publisher: RedisPublisher, listener: RedisListener) -> None:
         self.publisher = publisher
         self.listener = listener

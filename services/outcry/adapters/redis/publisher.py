@@ -54,6 +54,8 @@ class Sent(NamedTuple):
 class RedisPublisher:
     """Keeps ``ports.Publisher``. ``start`` before the first publication, ``close`` after the last."""
 
+    forgets = True
+
     def __init__(
         self, url: str, *, clock: Clock, lease: Lease, backlog: Backlog, prefix: str = "",
         follow_seconds: float = FOLLOW_SECONDS,

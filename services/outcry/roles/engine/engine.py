@@ -25,7 +25,7 @@ from outcry.roles.engine.progress import Progress
 from outcry.roles.engine.reading import Reading
 from outcry.roles.engine.session import Session
 from outcry.roles.engine.sharing import Sharing
-from outcry.roles.engine.stepping import supervise_step, supervise_taking
+from outcry.roles.engine.stepping import supervise_step, supervise_taking, with_told
 from outcry.roles.engine.witness import Watch, Witness
 from outcry.rows import Record
 
@@ -311,7 +311,7 @@ class Engine:
                 if isinstance(pieces, str):
                     await self._fail(part, session.next_offset, pieces)
                 else:
-                    taken[part] = pieces
+                    taken[part] = with_told(pieces) if self._feed.forgets else pieces
         if taken:
             self._under_way = taken
             self._committing = asyncio.create_task(self._commit(taken))

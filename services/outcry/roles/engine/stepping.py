@@ -2,6 +2,7 @@
 
 import logging
 
+from outcry.feedcodec import encode_publication
 from outcry.ports import Publication
 from outcry.roles.engine.session import Session
 from outcry.rows import PartBatch, Record
@@ -20,6 +21,15 @@ def supervise_step(session: Session, record: Record | None) -> str:
     except Exception as bug:
         log.exception("Partition %d fails at record %d.", session.part, session.next_offset)
         return f"record {session.next_offset}: {type(bug).__name__}: {bug}"
+
+
+def with_told(pieces: tuple[PartBatch, Publication]) -> tuple[PartBatch, Publication]:
+    """The batch with what it tells the world in public and in private: answers are read from the rows instead."""
+    batch, publication = pieces
+    if not (publication.updates or publication.executions):
+        return pieces
+    kept = Publication(updates=publication.updates, executions=publication.executions)
+    return batch._replace(told=encode_publication(kept)), publication
 
 
 def supervise_taking(session: Session) -> tuple[PartBatch, Publication] | str:
