@@ -218,6 +218,15 @@ async def test_the_fills_of_an_answer_are_those_of_its_own_record(storage: Stora
     assert await storage.ledger.order_fills(1, 205, 2) == [rows[4]]
     assert await storage.ledger.order_fills(1, 205, 3) == []
     assert await storage.ledger.order_fills(1, 101, 2) == []
+    placed = [
+        order_row(200 + n, f"t{n}", account=BOB, placed_ms=START_MS + n * HOUR_MS, applied_offset=n // 2)
+        for n in (5, 6, 20)
+    ]
+    await storage.commit(storage.batch(new_orders=placed))
+    assert await storage.ledger.order_fills(1, 205, 2) == [rows[4]]
+    assert await storage.ledger.order_fills(1, 206, 3) == [rows[5]]
+    assert await storage.ledger.order_fills(1, 220, 10) == [rows[19]]
+    assert await storage.ledger.order_fills(1, 206, 2) == []
 
 
 async def test_an_account_that_traded_with_itself_has_one_trade(storage: Storage) -> None:

@@ -43,9 +43,7 @@ OUTCOMES: Final = (
     .select_from(ORDERS)
     .where(ORDERS.c.part == PART, ORDERS.c.applied_offset >= SINCE, ORDERS.c.applied_offset < BEFORE)
 )
-PENDING: Final = select(INTAKE).where(
-    INTAKE.c.order_id == any_(bindparam("ids", type_=ARRAY(BigInteger))), INTAKE.c.applied_offset.is_(None)
-)
+ENTRIES: Final = select(INTAKE).where(INTAKE.c.order_id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
 KEPT: Final = text(
     "SELECT account_id, key, order_ids, response, expires_ms FROM idempotency"
     " WHERE (account_id, key) > (:account, :key) ORDER BY account_id, key LIMIT :limit"
@@ -95,7 +93,8 @@ class EvidenceBook(Book):
 
     async def pending(self, order_ids: Sequence[int]) -> list[IntakeRow]:
         """The intake rows, of these orders, that have no outcome yet."""
-        return [IntakeRow._make(row) for row in await self._reader.rows(PENDING, ids=list(order_ids))]
+        rows = await self._reader.rows(ENTRIES, ids=list(order_ids))
+        return [IntakeRow._make(row) for row in rows if row.applied_offset is None]
 
     async def kept_keys(self, after: tuple[int, str], limit: int) -> list[KeptKey]:
         """The next Idempotency-Keys by account and key."""

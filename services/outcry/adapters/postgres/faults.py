@@ -58,4 +58,6 @@ def fault_of(error: BaseException, *, sent: bool = False) -> Fault:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig  # without the statement
     return str(error).rstrip(".") or type(error).__name__

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select, text
 
 from outcry.adapters.postgres.book import Book
 from outcry.adapters.postgres.reader import Rows
-from outcry.adapters.postgres.seek import FOREVER, NOWHERE, Span, first_trade_at, first_trade_of, trades_between
+from outcry.adapters.postgres.seek import ALWAYS, FOREVER, NOWHERE, Span, first_trade_at, first_trade_of, trades_between
 from outcry.adapters.postgres.statements import query
 from outcry.adapters.postgres.tables import CANDLES, OPENINGS, ORDERS, TRADES
 from outcry.rows import CandleRow, OpeningRow, TradeRow
@@ -17,7 +17,7 @@ TRADE, CANDLE = TRADES.c, CANDLES.c
 
 SPAN: Final = (
     select(TRADES)
-    .where(TRADE.symbol_id == bindparam("symbol"), TRADE.trade_id.between(bindparam("first"), bindparam("last")))
+    .where(TRADE.symbol_id == bindparam("symbol_id"), TRADE.trade_id.between(bindparam("first"), bindparam("last")))
     .where(TRADE.time_ms.between(bindparam("since"), bindparam("until")))
     .limit(bindparam("limit"))
 )
@@ -26,7 +26,7 @@ DOWN: Final = SPAN.order_by(TRADE.trade_id.desc())
 TAKEN: Final = UP.where(TRADE.taker_order == bindparam("order"))
 STORED: Final = (
     select(CANDLES)
-    .where(CANDLE.symbol_id == bindparam("symbol"), CANDLE.interval_ms == bindparam("interval"))
+    .where(CANDLE.symbol_id == bindparam("symbol_id"), CANDLE.interval_ms == bindparam("interval"))
     .where(CANDLE.open_ms.between(bindparam("since"), bindparam("until")))
     .limit(bindparam("limit"))
 )
@@ -34,7 +34,7 @@ LIFETIME: Final = select(ORDERS.c.placed_ms, ORDERS.c.updated_ms, ORDERS.c.open)
     ORDERS.c.order_id == bindparam("order")
 )
 OPENING: Final = select(OPENINGS).where(
-    OPENINGS.c.account_id == bindparam("account"), OPENINGS.c.symbol_id == bindparam("symbol")
+    OPENINGS.c.account_id == bindparam("account_id"), OPENINGS.c.symbol_id == bindparam("symbol_id")
 )
 
 
@@ -65,26 +65,30 @@ class PrintBook(Book):
             times = _overlap(times, await self._lifetime(order_id))
         first, last = await trades_between(self._reader, symbol_id, times)
         rows = await self._reader.rows(
-            statement, account=account_id, symbol=symbol_id, first=max(first, from_id or 0), last=last, since=times[0],
-            until=times[1], limit=limit, **which,
+            statement, account_id=account_id, symbol_id=symbol_id, first=max(first, from_id or 0), last=last,
+            since=times[0], until=times[1], limit=limit, **which,
         )  # fmt: skip
         return _trades(rows[::-1] if newest else rows)
 
     async def carried_fills(
         self, account_id: int, symbol_id: int, *, from_id: int, limit: int
     ) -> tuple[OpeningRow | None, list[TradeRow]]:
-        own = {"account": account_id, "symbol": symbol_id}
+        own = {"account_id": account_id, "symbol_id": symbol_id}
         async with self._reader.snapshot() as snapshot:
             opening = await snapshot.rows(OPENING, **own)
             rows = await snapshot.rows(OWN_UP, **own, first=from_id, last=FOREVER, since=0, until=FOREVER, limit=limit)
         return OpeningRow._make(map(int, opening[0])) if opening else None, _trades(rows)
 
     async def order_fills(self, symbol_id: int, order_id: int, log_offset: int) -> list[TradeRow]:
-        first = await first_trade_at(self._reader, symbol_id, log_offset)
-        last = await first_trade_at(self._reader, symbol_id, log_offset + 1) - 1
+        """All that a record brings about has its time, and an order's time is that of its own record."""
+        placed = await self._reader.rows(LIFETIME, order=order_id)
+        times = (placed[0].placed_ms, placed[0].placed_ms) if placed else ALWAYS
+        first = await first_trade_at(self._reader, symbol_id, log_offset, times)
+        last = await first_trade_at(self._reader, symbol_id, log_offset + 1, times) - 1
         rows = await self._reader.rows(
-            TAKEN, symbol=symbol_id, order=order_id, first=first, last=last, since=0, until=FOREVER, limit=FOREVER
-        )
+            TAKEN, symbol_id=symbol_id, order=order_id, first=first, last=last, since=times[0], until=times[1],
+            limit=FOREVER,
+        )  # fmt: skip
         return _trades(rows)
 
     async def trades(
@@ -108,8 +112,8 @@ class PrintBook(Book):
         first, last = await trades_between(self._reader, symbol_id, times)
         if from_id is not None:
             first = max(first, await first_trade_of(self._reader, symbol_id, from_id))
-        span = await self._aggregates(symbol_id, (first, last), times, -limit if newest else limit)
-        return _grouped(_trades(await self._span(symbol_id, span, times, FOREVER)))
+        trades = await self._aggregates(symbol_id, (first, last), times, -limit if newest else limit)
+        return _grouped(trades[::-1] if newest else trades)
 
     async def candles(
         self, symbol_id: int, interval_ms: int, *, start_ms: int | None = None, end_ms: int | None = None,
@@ -118,7 +122,7 @@ class PrintBook(Book):
         newest = start_ms is None
         since, until = _times(start_ms, end_ms)
         rows = await self._reader.rows(
-            STORED.order_by(CANDLE.open_ms.desc() if newest else CANDLE.open_ms), symbol=symbol_id,
+            STORED.order_by(CANDLE.open_ms.desc() if newest else CANDLE.open_ms), symbol_id=symbol_id,
             interval=interval_ms, since=since, until=until, limit=limit,
         )  # fmt: skip
         return [CandleRow._make(row) for row in (rows[::-1] if newest else rows)]
@@ -126,19 +130,26 @@ class PrintBook(Book):
     async def _span(self, symbol_id: int, span: Span, times: Span, count: int) -> Rows:
         """The first ``count`` trades of a span of ids and of times, or the last ones when negative, newest first."""
         return await self._reader.rows(
-            UP if count > 0 else DOWN, symbol=symbol_id, first=span[0], last=span[1], since=times[0], until=times[1],
+            UP if count > 0 else DOWN, symbol_id=symbol_id, first=span[0], last=span[1], since=times[0], until=times[1],
             limit=abs(count),
         )  # fmt: skip
 
-    async def _aggregates(self, symbol_id: int, span: Span, times: Span, count: int) -> Span:
-        """Narrows a span to its first ``count`` aggregates, or its last ones. Aggregate ids are dense."""
-        edge = await self._span(symbol_id, span, times, 1 if count > 0 else -1)
-        if not edge:
-            return NOWHERE
-        agg_id = edge[0].agg_id
-        if count > 0:
-            return span[0], min(span[1], await first_trade_of(self._reader, symbol_id, agg_id + count) - 1)
-        return max(span[0], await first_trade_of(self._reader, symbol_id, agg_id + count + 1)), span[1]
+    async def _aggregates(self, symbol_id: int, span: Span, times: Span, count: int) -> list[TradeRow]:
+        """The trades of a span's first ``count`` aggregates, or of its last ones when negative, newest first.
+
+        Aggregate ids are dense; an aggregate is whole when a trade of the next one has been read.
+        """
+        trades: list[TradeRow] = []
+        page = abs(count) + 1
+        while len(trades) % page == 0 and not _reaches(trades, abs(count)):
+            if trades:
+                beyond = trades[-1].trade_id
+                span = (beyond + 1, span[1]) if count > 0 else (span[0], beyond - 1)
+            rows = await self._span(symbol_id, span, times, page if count > 0 else -page)
+            if not rows:
+                break
+            trades += _trades(rows)
+        return [trade for trade in trades if abs(trade.agg_id - trades[0].agg_id) < abs(count)]
 
     async def _lifetime(self, order_id: int) -> Span:
         """The time during which an order could trade; none for an unknown one."""
@@ -152,6 +163,11 @@ def _times(start_ms: int | None, end_ms: int | None) -> Span:
 
 def _overlap(one: Span, other: Span) -> Span:
     return max(one[0], other[0]), min(one[1], other[1])
+
+
+def _reaches(trades: Sequence[TradeRow], count: int) -> bool:
+    """Whether the trades belong to more than ``count`` aggregates."""
+    return bool(trades) and abs(trades[-1].agg_id - trades[0].agg_id) >= count
 
 
 def _trades(rows: Rows) -> list[TradeRow]:

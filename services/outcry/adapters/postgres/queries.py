@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, literal, or_, select, text
+from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, literal, select, text, union
+from sqlalchemy.dialects.postgresql import array
 
 from outcry.adapters.pending import pending_order
 from outcry.adapters.postgres.book import Book
@@ -19,6 +20,7 @@ from outcry.adapters.postgres.tables import (
     PREVENTED,
     SYMBOLS,
     TOPIC,
+    along,
 )
 from outcry.rows import (
     AmendmentRow,
@@ -33,72 +35,77 @@ from outcry.rows import (
 )
 
 MAX_OPEN: Final = 100_000  # open orders in one answer
-DONE: Final = "ALL_DONE"
 
 ORDER, ENTRY, LIST, MATCH, AMEND = ORDERS.c, INTAKE.c, LISTS.c, PREVENTED.c, AMENDMENTS.c
-ACCOUNT: Final[Any] = bindparam("account")
-SYMBOL: Final[Any] = bindparam("symbol")
-NUMBER: Final[Any] = bindparam("order")
-FIRST: Final[Any] = bindparam("first")
-LAST: Final[Any] = bindparam("last")
-IDS: Final[Any] = any_(bindparam("ids", type_=ARRAY(BigInteger)))
-LIMIT: Final[Any] = bindparam("limit")
-
+ACCOUNT: Final[Any] = bindparam("account_id", type_=BigInteger)
+SYMBOL: Final[Any] = bindparam("symbol_id")
+NUMBER: Final[Any] = bindparam("order_id")
+NAME: Final[Any] = bindparam("client_order_id")
 TIMES: Final[Any] = (bindparam("since"), bindparam("until"))
+IDS: Final[Any] = any_(bindparam("ids", type_=ARRAY(BigInteger)))
 
-# An order on its way and one that has arrived, each if there is one, in one step: the engine may move it from one
-# table to the other at any moment.
-ASKED: Final = select(literal(1)).subquery()
+# The conditions of indexes, in their own words: with a parameter no plan can use them.
+OPEN_ORDER, OPEN_ENTRY = text("orders.open = 1"), text("intake.open = 1")
+IN_A_LIST, LIST_RUNS = text("orders.list_id >= 0"), text("lists.status <> 'ALL_DONE'")
 
-
-def _placed(which: Any, waiting: Any) -> Select[Any]:
-    placed = select(ORDERS).where(ORDER.account_id == ACCOUNT, ORDER.symbol_id == SYMBOL, which)
-    placed = placed.order_by(ORDER.order_id.desc()).limit(1)
-    pending = select(INTAKE).where(
-        ENTRY.account_id == ACCOUNT, ENTRY.symbol_id == SYMBOL, ENTRY.applied_offset.is_(None), waiting
-    )
-    one, other = placed.subquery().lateral(), pending.limit(1).subquery().lateral()
-    return select(*one.c, *other.c).select_from(ASKED.outerjoin(one, literal(True)).outerjoin(other, literal(True)))
+ONE_STEP: Final = select(literal(1)).subquery()
 
 
-BY_ID: Final = _placed(ORDER.order_id == NUMBER, ENTRY.order_id == NUMBER)
-BY_NAME: Final = _placed(
-    ORDER.client_order_id == bindparam("name"), and_(ENTRY.open == 1, ENTRY.client_order_id == bindparam("name"))
+def _placed(arrived: Select[Any], waiting: Any) -> Select[Any]:
+    """An order that has arrived and one on its way, each if there is one: the engine moves them at any moment.
+
+    Whether an order is still on its way is not asked here, lest the planner goes through all that are.
+    """
+    pending = select(INTAKE).where(ENTRY.account_id == ACCOUNT, ENTRY.symbol_id == SYMBOL, waiting).limit(1)
+    one, other = arrived.subquery().lateral(), pending.subquery().lateral()
+    return select(*one.c, *other.c).select_from(ONE_STEP.outerjoin(one, literal(True)).outerjoin(other, literal(True)))
+
+
+BY_ID: Final = _placed(
+    select(ORDERS).where(ORDER.order_id == NUMBER, ORDER.account_id == ACCOUNT, ORDER.symbol_id == SYMBOL).limit(1),
+    ENTRY.order_id == NUMBER,
 )
-# Of all orders those of the open intake rows, as an account has few of these and its own index for them.
+BY_NAME: Final = _placed(
+    along(ORDERS, "account_id", "client_order_id", "symbol_id", "order_id", down=True),
+    and_(OPEN_ENTRY, ENTRY.client_order_id == NAME),
+)
+# Of all orders those of the open intake rows, as an account has few of these and an index of its own for them, along
+# which the order of the rows and the list of one account lead (see ``along``).
 OPEN: Final = (
     select(ORDERS)
     .join_from(INTAKE, ORDERS, ORDER.order_id == ENTRY.order_id)
-    .where(ENTRY.open == 1, ENTRY.account_id == ACCOUNT, ORDER.open == 1)
-    .order_by(ORDER.order_id)
+    .where(OPEN_ENTRY, ENTRY.account_id == any_(array([ACCOUNT])), OPEN_ORDER)
+    .order_by(ENTRY.account_id, ENTRY.symbol_id, ENTRY.client_order_id)
     .limit(MAX_OPEN)
 )
-ALL: Final = (
-    select(ORDERS)
-    .where(ORDER.account_id == ACCOUNT, ORDER.symbol_id == SYMBOL, ORDER.order_id.between(FIRST, LAST))
-    .where(ORDER.placed_ms.between(*TIMES))
-    .limit(LIMIT)
+OPEN_OF_SYMBOL: Final = OPEN.where(ENTRY.symbol_id == SYMBOL)
+ALL_UP, ALL_DOWN = (
+    along(ORDERS, "account_id", "symbol_id", "order_id", down=down).where(ORDER.placed_ms.between(*TIMES))
+    for down in (False, True)
 )
 BY_IDS: Final = select(ORDERS).where(ORDER.order_id == IDS).order_by(ORDER.order_id)
-OF_LISTS: Final = select(ORDERS).where(ORDER.list_id == IDS, ORDER.list_id >= 0).order_by(ORDER.list_id, ORDER.order_id)
-ALL_LISTS: Final = (
-    select(LISTS)
-    .where(LIST.account_id == ACCOUNT, LIST.list_id >= FIRST, LIST.placed_ms.between(*TIMES))
-    .limit(LIMIT)
-)  # fmt: skip
-ONE_LIST: Final = select(LISTS).where(LIST.account_id == ACCOUNT).order_by(LIST.list_id.desc()).limit(1)
-STOPPED: Final = (
-    select(PREVENTED)
-    .where(MATCH.account_id == ACCOUNT, MATCH.symbol_id == SYMBOL, MATCH.prevented_id >= FIRST)
-    .order_by(MATCH.prevented_id)
-    .limit(LIMIT)
+OF_LISTS: Final = select(ORDERS).where(ORDER.list_id == IDS, IN_A_LIST).order_by(ORDER.list_id, ORDER.order_id)
+LISTS_UP, LISTS_DOWN = (
+    along(LISTS, "account_id", "list_id", down=down).where(LIST.placed_ms.between(*TIMES)) for down in (False, True)
 )
-STOPPED_OF: Final = STOPPED.where(or_(MATCH.maker_order == NUMBER, MATCH.taker_order == NUMBER))
-AMENDED: Final = (
-    select(AMENDMENTS)
-    .where(AMEND.order_id == NUMBER, AMEND.execution_id >= FIRST)
-    .where(AMEND.account_id == ACCOUNT, AMEND.symbol_id == SYMBOL)
-    .limit(LIMIT)
+ONE_LIST: Final = select(LISTS).where(LIST.account_id == ACCOUNT, LIST.list_id == bindparam("list_id"))
+NAMED_LIST: Final = along(LISTS, "account_id", "client_list_id", "list_id", down=True)
+STOPPED: Final = along(PREVENTED, "account_id", "symbol_id", "prevented_id")
+STOPPED_OF: Final = (
+    union(*(
+        select(PREVENTED)
+        .where(side == NUMBER, MATCH.account_id == ACCOUNT, MATCH.symbol_id == SYMBOL)
+        .where(MATCH.prevented_id.between(bindparam("first"), bindparam("last")))
+        for side in (MATCH.maker_order, MATCH.taker_order)
+    ))
+    .order_by("prevented_id")
+    .limit(bindparam("limit"))
+)  # fmt: skip
+AMENDED_UP, AMENDED_DOWN = (
+    along(AMENDMENTS, "order_id", "execution_id", down=down).where(
+        AMEND.account_id == ACCOUNT, AMEND.symbol_id == SYMBOL
+    )
+    for down in (False, True)
 )
 LAST_PREVENTED: Final = text(query("last_prevented"))
 BALANCES: Final = text(query("balances_of_account"))
@@ -111,24 +118,21 @@ class QueryBook(Book):
         self, account_id: int, symbol_id: int, order_id: int | None, client_order_id: str | None
     ) -> OrderRow | None:
         """By name, one still on its way has the name now, so it is newer than any that had it before."""
-        which = {"name": client_order_id or ""} if order_id is None else {"order": order_id}
-        statement = BY_NAME if order_id is None else BY_ID
-        (row,) = await self._reader.rows(statement, account=account_id, symbol=symbol_id, **which)
-        placed, pending = row[: len(ORDERS.c)], row[len(ORDERS.c) :]
-        if pending[0] is not None:
-            found = pending_order(IntakeRow._make(pending))
-        elif placed[0] is not None:
-            found = OrderRow._make(placed)
+        own: dict[str, Any] = {"account_id": account_id, "symbol_id": symbol_id}
+        if order_id is None:
+            named = {**own, "client_order_id": client_order_id or "", "first": 0, "last": FOREVER, "limit": 1}
+            (row,) = await self._reader.rows(BY_NAME, **named)
         else:
-            return None
-        return found if client_order_id in (None, found.client_order_id) else None
+            (row,) = await self._reader.rows(BY_ID, **own, order_id=order_id)
+        found = _newest(row[: len(ORDER)], row[len(ORDER) :])
+        return found if found is None or client_order_id in (None, found.client_order_id) else None
 
     async def open_orders(self, account_id: int, symbol_id: int | None) -> list[OrderRow]:
         if symbol_id is None:
-            rows = await self._reader.rows(OPEN, account=account_id)
+            rows = await self._reader.rows(OPEN, account_id=account_id)
         else:
-            rows = await self._reader.rows(OPEN.where(ENTRY.symbol_id == SYMBOL), account=account_id, symbol=symbol_id)
-        return [OrderRow._make(row) for row in rows]
+            rows = await self._reader.rows(OPEN_OF_SYMBOL, account_id=account_id, symbol_id=symbol_id)
+        return sorted(OrderRow._make(row) for row in rows)
 
     async def orders(
         self, account_id: int, symbol_id: int, *, from_id: int | None, start_ms: int | None, end_ms: int | None,
@@ -136,14 +140,11 @@ class QueryBook(Book):
     ) -> list[OrderRow]:  # fmt: skip
         """In order of id: from an id or time on; the newest when neither is given."""
         newest = from_id is None and start_ms is None
-        since, until = start_ms or 0, FOREVER if end_ms is None else end_ms
-        first, last = from_id or 0, FOREVER
-        if start_ms is not None or end_ms is not None:
-            low, last = await placed_between(self._reader, (since, until))
-            first = max(first, low)
+        times = since, until = start_ms or 0, FOREVER if end_ms is None else end_ms
+        first, last = await placed_between(self._reader, times)
         rows = await self._reader.rows(
-            ALL.order_by(ORDER.order_id.desc() if newest else ORDER.order_id), account=account_id, symbol=symbol_id,
-            first=first, last=last, since=since, until=until, limit=limit,
+            ALL_DOWN if newest else ALL_UP, account_id=account_id, symbol_id=symbol_id, first=max(first, from_id or 0),
+            last=last, since=since, until=until, limit=limit,
         )  # fmt: skip
         return [OrderRow._make(row) for row in (rows[::-1] if newest else rows)]
 
@@ -154,12 +155,11 @@ class QueryBook(Book):
         self, account_id: int, symbol_id: int, *, order_id: int | None = None, from_id: int | None = None,
         limit: int = 500,
     ) -> list[PreventedRow]:  # fmt: skip
-        statement, which = STOPPED, {}
-        if order_id is not None:
-            statement, which = STOPPED_OF, {"order": order_id}
+        which = {} if order_id is None else {"order_id": order_id}
         rows = await self._reader.rows(
-            statement, account=account_id, symbol=symbol_id, first=from_id or 0, limit=limit, **which
-        )
+            STOPPED if order_id is None else STOPPED_OF, account_id=account_id, symbol_id=symbol_id,
+            first=from_id or 0, last=FOREVER, limit=limit, **which,
+        )  # fmt: skip
         return [PreventedRow._make(row) for row in rows]
 
     async def amendments(
@@ -167,8 +167,8 @@ class QueryBook(Book):
     ) -> list[AmendmentRow]:
         newest = from_id is None
         rows = await self._reader.rows(
-            AMENDED.order_by(AMEND.execution_id.desc() if newest else AMEND.execution_id), account=account_id,
-            symbol=symbol_id, order=order_id, first=from_id or 0, limit=limit,
+            AMENDED_DOWN if newest else AMENDED_UP, account_id=account_id, symbol_id=symbol_id, order_id=order_id,
+            first=from_id or 0, last=FOREVER, limit=limit,
         )  # fmt: skip
         return [AmendmentRow._make(row) for row in (rows[::-1] if newest else rows)]
 
@@ -177,8 +177,17 @@ class QueryBook(Book):
         return {row.order_id: row.prevented_id for row in rows if row.prevented_id is not None}
 
     async def order_list(self, account_id: int, list_id: int | None, client_list_id: str | None) -> ListRow | None:
-        which = LIST.client_list_id == client_list_id if list_id is None else LIST.list_id == list_id
-        rows = await self._reader.rows(ONE_LIST.where(which), account=account_id)
+        if list_id is None:
+            named = {
+                "account_id": account_id,
+                "client_list_id": client_list_id,
+                "first": 0,
+                "last": FOREVER,
+                "limit": 1,
+            }
+            rows = await self._reader.rows(NAMED_LIST, **named)
+        else:
+            rows = await self._reader.rows(ONE_LIST, account_id=account_id, list_id=list_id)
         return ListRow._make(rows[0]) if rows else None
 
     async def order_lists(
@@ -187,10 +196,11 @@ class QueryBook(Book):
     ) -> list[ListRow]:  # fmt: skip
         """In order of id: from an id or time on; the newest when neither is given."""
         newest = from_id is None and start_ms is None
-        statement = ALL_LISTS.where(LIST.status != DONE) if open_only else ALL_LISTS
+        statement = LISTS_DOWN if newest else LISTS_UP
         rows = await self._reader.rows(
-            statement.order_by(LIST.list_id.desc() if newest else LIST.list_id), account=account_id, first=from_id or 0,
-            since=start_ms or 0, until=FOREVER if end_ms is None else end_ms, limit=limit,
+            statement.where(LIST_RUNS) if open_only else statement, account_id=account_id,
+            first=from_id or 0, last=FOREVER, since=start_ms or 0, until=FOREVER if end_ms is None else end_ms,
+            limit=limit,
         )  # fmt: skip
         return [ListRow._make(row) for row in (rows[::-1] if newest else rows)]
 
@@ -198,7 +208,7 @@ class QueryBook(Book):
         return [OrderRow._make(row) for row in await self._reader.rows(OF_LISTS, ids=list(list_ids))]
 
     async def balances(self, account_id: int) -> list[Balance]:
-        rows = await self._reader.rows(BALANCES, account=account_id, topic=self._database.topic)
+        rows = await self._reader.rows(BALANCES, account_id=account_id, topic=self._database.topic)
         return [Balance._make(row) for row in rows]
 
     async def symbols(self) -> list[SymbolRow]:
@@ -211,3 +221,12 @@ class QueryBook(Book):
         statement = select(PARTITIONS).where(bindparam("topic") == TOPIC).order_by(PARTITIONS.c.part)
         rows = await self._reader.rows(statement, topic=self._database.topic)
         return [PartitionRow._make(row) for row in rows]
+
+
+def _newest(arrived: Sequence[Any], entry: Sequence[Any]) -> OrderRow | None:
+    """The order on its way if it has no outcome yet, else the one that has arrived. Rows that are none are all None."""
+    if entry[0] is not None:
+        waiting = IntakeRow._make(entry)
+        if waiting.applied_offset is None:
+            return pending_order(waiting)
+    return None if arrived[0] is None else OrderRow._make(arrived)

@@ -3,12 +3,12 @@
 -- name: balances_of_account
 -- Folded money and the postings that are committed and not folded yet, in one moment.
 SELECT asset_id, sum(free)::bigint AS free, sum(held)::bigint AS held FROM (
-  SELECT asset_id, free, held FROM balances WHERE account_id = :account
+  SELECT asset_id, free, held FROM balances WHERE account_id = :account_id
   UNION ALL
   SELECT p.asset_id, p.free_delta, p.held_delta
     FROM (SELECT e.part, coalesce(f.log_offset, 0) AS log_offset
             FROM engine_partition e LEFT JOIN folded f USING (part) WHERE e.topic = :topic) AS at
-    JOIN postings p ON p.account_id = :account AND p.part = at.part AND p.log_offset >= at.log_offset
+    JOIN postings p ON p.account_id = :account_id AND p.part = at.part AND p.log_offset >= at.log_offset
 ) AS money GROUP BY asset_id ORDER BY asset_id
 
 -- name: last_prevented
@@ -19,17 +19,18 @@ SELECT order_id, greatest(
   FROM unnest(CAST(:ids AS bigint[])) AS wanted (order_id)
 
 -- name: fills_of_account
--- Trades on either side of the account. {maker} and {taker} narrow it to one order, {direction} is ASC or DESC.
+-- Trades on either side of the account. {maker} and {taker} narrow it to one order, {direction} is ASC or DESC. The
+-- list of one account is there so that no plan can go through the trades of others (see ``along``).
 SELECT * FROM (
   (SELECT {columns} FROM trades
-    WHERE maker_account = :account AND symbol_id = :symbol AND trade_id BETWEEN :first AND :last
-      AND time_ms BETWEEN :since AND :until {maker}
-    ORDER BY trade_id {direction} LIMIT :limit)
+    WHERE maker_account = ANY (ARRAY[CAST(:account_id AS bigint)]) AND symbol_id = :symbol_id
+      AND trade_id BETWEEN :first AND :last AND time_ms BETWEEN :since AND :until {maker}
+    ORDER BY maker_account {direction}, trade_id {direction} LIMIT :limit)
   UNION
   (SELECT {columns} FROM trades
-    WHERE taker_account = :account AND symbol_id = :symbol AND trade_id BETWEEN :first AND :last
-      AND time_ms BETWEEN :since AND :until {taker}
-    ORDER BY trade_id {direction} LIMIT :limit)
+    WHERE taker_account = ANY (ARRAY[CAST(:account_id AS bigint)]) AND symbol_id = :symbol_id
+      AND trade_id BETWEEN :first AND :last AND time_ms BETWEEN :since AND :until {taker}
+    ORDER BY taker_account {direction}, trade_id {direction} LIMIT :limit)
 ) AS own ORDER BY trade_id {direction} LIMIT :limit
 
 -- name: first_trade

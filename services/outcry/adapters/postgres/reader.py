@@ -21,6 +21,7 @@ ANSWER_SECONDS: Final = 15  # then a call is given up; the server itself ends st
 SURVEY_SECONDS: Final = 30  # for one statement of those that read whole tables
 MAX_NUMBER: Final = (1 << 63) - 1  # of a column; what is asked for beyond it is not there either
 
+DETOURS: Final = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort")
 SETTINGS: Final = {
     "application_name": "outcry queries",
     "lock_timeout": "2s",
@@ -29,7 +30,15 @@ SETTINGS: Final = {
     "tcp_user_timeout": "5s",
     "client_connection_check_interval": "1s",
     "jit": "off",
+    # Every query has an index to go along, in the order that it asks for. Each is planned once, and never on the
+    # thought that it would be cheap to read a whole table or to sort what an account has ever done.
+    "plan_cache_mode": "force_generic_plan",
+    **dict.fromkeys(DETOURS, "off"),
 }
+SURVEY: Final = text(
+    f"SELECT set_config('statement_timeout', '{SURVEY_SECONDS}s', true), "
+    + ", ".join(f"set_config('{detour}', 'on', true)" for detour in DETOURS)
+)
 
 Rows: TypeAlias = Sequence[Row[*tuple[Any, ...]]]
 T = TypeVar("T")
@@ -40,7 +49,7 @@ class Reader:
 
     def __init__(self, url: str, breaker: Breaker) -> None:
         self._engine = create_async_engine(
-            driver_url(url), pool_size=CONNECTIONS, max_overflow=0, pool_timeout=CONNECT_SECONDS,
+            driver_url(url), pool_size=CONNECTIONS, max_overflow=0, pool_timeout=CONNECT_SECONDS, hide_parameters=True,
             connect_args={"timeout": CONNECT_SECONDS, "server_settings": SETTINGS},
         )  # fmt: skip
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -110,7 +119,7 @@ class Snapshot:
 
     async def survey(self, statement: Executable, **values: Any) -> Rows:
         """The same for a query that reads whole tables and so may take its time."""
-        await self._connection.execute(text(f"SET LOCAL statement_timeout = '{SURVEY_SECONDS}s'"))
+        await self._connection.execute(SURVEY)
         return await self.rows(statement, **values)
 
 

@@ -12,6 +12,7 @@ FOREVER: Final = 1 << 62
 LONGEST_WAY_MS: Final = 600_000  # more than any bound of an order after its intake
 
 Span = tuple[int, int]  # first and last, both included
+ALWAYS: Final = (0, FOREVER)
 NOWHERE: Final = (1, 0)  # a span without anything in it
 
 BY_TIME: Final = text(query("first_trade").format(column="time_ms"))
@@ -39,9 +40,9 @@ async def _trade_since(reader: Reader, symbol_id: int, time_ms: int) -> int | No
     return rows[0][0] if rows else None
 
 
-async def first_trade_at(reader: Reader, symbol_id: int, log_offset: int) -> int:
-    """The id of the first trade at or after a log offset; 0 where there are no trades."""
-    rows = await reader.rows(BY_OFFSET, symbol=symbol_id, wanted=log_offset, since=0, until=FOREVER)
+async def first_trade_at(reader: Reader, symbol_id: int, log_offset: int, times: Span) -> int:
+    """The id of the first trade of a time at or after a log offset; 0 where there are none."""
+    rows = await reader.rows(BY_OFFSET, symbol=symbol_id, wanted=log_offset, since=times[0], until=times[1])
     return rows[0][0] if rows else 0
 
 

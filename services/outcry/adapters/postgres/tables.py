@@ -2,7 +2,8 @@
 
 from typing import Any, Final, NamedTuple, get_type_hints
 
-from sqlalchemy import BigInteger, LargeBinary, Text, column, table
+from sqlalchemy import BigInteger, LargeBinary, Select, Text, any_, bindparam, column, select, table
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.expression import TableClause
 from sqlalchemy.types import TypeEngine
 
@@ -35,6 +36,24 @@ TYPES: Final[dict[Any, Columns]] = {
 def table_of(name: str, row: type[NamedTuple]) -> TableClause:
     """Integers are sent as bigint whatever their column: the indexes of narrower ones serve those too."""
     return table(name, *(column(each, TYPES[kind]) for each, kind in get_type_hints(row).items()))
+
+
+def along(rows: TableClause, *columns: str, down: bool = False) -> Select[Any]:
+    """The rows along an index: leading columns are given under their names, the last goes from ``first`` to ``last``.
+
+    The first is given as a list of one, and is named in the order. Were it a plain equality, the planner could as well
+    go along the primary key and throw away what is not wanted: quick for who has much, endless for others.
+    """
+    leading, *middle, last = (rows.c[name] for name in columns)
+    given = bindparam(leading.name, type_=leading.type)
+    order = (leading, last)
+    return (
+        select(rows)
+        .where(leading == any_(array([given])), *(each == bindparam(each.name) for each in middle))
+        .where(last.between(bindparam("first"), bindparam("last")))
+        .order_by(*(each.desc() if down else each for each in order))
+        .limit(bindparam("limit"))
+    )
 
 
 ORDERS: Final = table_of("orders", OrderRow)

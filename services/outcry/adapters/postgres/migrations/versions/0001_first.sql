@@ -235,7 +235,7 @@ CREATE TABLE lists (
   placed_ms      bigint NOT NULL
 );
 CREATE INDEX lists_of_account ON lists (account_id, list_id);
-CREATE INDEX lists_by_client_id ON lists (account_id, client_list_id);
+CREATE INDEX lists_by_client_id ON lists (account_id, client_list_id, list_id);
 CREATE INDEX lists_open ON lists (account_id, list_id) WHERE status <> 'ALL_DONE';
 CREATE INDEX lists_running ON lists (part) WHERE status <> 'ALL_DONE';
 
