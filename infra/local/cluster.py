@@ -165,7 +165,7 @@ class Cluster:
 
     def _add(self, name: str, verb: str, shared: dict[str, str], port: int, admin: int) -> None:
         own = {"OUTCRY_POD": name, "OUTCRY_PORT": str(port), "OUTCRY_ADMIN_PORT": str(admin)}
-        probe = f"http://127.0.0.1:{port or admin}" if verb in ("api", "stream") else ""
+        probe = f"http://127.0.0.1:{port or admin}" if verb != "simulate" else ""
         self.processes[name] = Process(name, verb, {**shared, **own}, self.folder / "logs" / f"{name}.log", probe)
 
 

@@ -163,6 +163,9 @@ class ClusterSettings(Settings):
     pod: str = _setting(
         "", "OUTCRY_POD", TEXT, "this process's name, unique in the cluster; empty: host name and process id"
     )
+    pod_uid: str = _setting("", "OUTCRY_POD_UID", TEXT, "what Kubernetes calls this very pod, for the admin port")
+    track: str = _setting("stable", "OUTCRY_TRACK", one_of("stable", "canary"), "which track of a release this pod is")
+    revision: str = _setting("", "OUTCRY_REVISION", TEXT, "the revision of this pod's release, for the admin port")
     lease_seconds: float = _setting(
         6.0, "OUTCRY_LEASE_SECONDS", number(0.5, 60), "how long a silent engine keeps its partitions"
     )

@@ -1,13 +1,16 @@
 """The api role of a cluster: takes orders in, answers questions, keeps house; any number of them may run."""
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from outcry.adapters.redis import RedisListener, RedisShared
+from outcry.roles.admin.pod import PodAdmin
 from outcry.roles.admin.verbs import Admin
 from outcry.roles.api.app import build_app
 from outcry.roles.api.desk import Desk
 from outcry.roles.api.gate import Gate
+from outcry.roles.api.health import not_ready
 from outcry.roles.api.listing import Listing
 from outcry.roles.api.venue import Venue
 from outcry.roles.api.watch import PartitionWatch
@@ -18,6 +21,7 @@ from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
 from outcry.settings import ClusterSettings
 from outcry.telemetry import Telemetry
+from outcry.wiring.admin import admin_role, identity_of
 from outcry.wiring.backbone import Backbone, vault_of
 from outcry.wiring.endpoints import ENDPOINTS
 
@@ -72,6 +76,13 @@ class Api:
         listing.start()
         await listing.refresh()
         self.crew = Crew(self.venue.status, self.telemetry)
+        pod = PodAdmin(
+            identity_of(self.settings), self.backbone.clock, connections=lambda: len(self.ws_api.clients),
+            queue_depth=lambda: self.desk.unacknowledged,
+        )  # fmt: skip
+        self.crew.add("admin", admin_role(
+            self.settings, pod.routes, self.telemetry, is_ready=partial(not_ready, self.venue)
+        ))  # fmt: skip
         self.crew.add("desk", self.desk.run)
         self.crew.add("keeper", self.keeper.run)
         self.crew.add("listing", listing.run)

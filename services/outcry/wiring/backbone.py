@@ -1,5 +1,7 @@
 """Kafka, PostgreSQL and Redis as one process of a cluster uses them."""
 
+import asyncio
+import logging
 import os
 import socket
 from dataclasses import replace
@@ -12,6 +14,8 @@ from outcry.ports import Damaged
 from outcry.roles.admin import masterkey
 from outcry.roles.api.vault import Vault
 from outcry.settings import ClusterSettings
+
+log = logging.getLogger(__name__)
 
 
 class Backbone:
@@ -29,6 +33,10 @@ class Backbone:
         """Raises OutOfService where a component cannot be reached, Damaged where it is not fit for this exchange."""
         await self.store.open()
         await self.journal.open(self.settings.partitions)
+        topic_id = await asyncio.to_thread(self.journal.topic.id)
+        halted = await self.store.note_topic(topic_id, self.settings.partitions)
+        if halted:
+            log.critical("Partitions %s are halted: the topic was deleted and created again.", halted)
 
     async def close(self) -> None:
         """Ends what was opened, last first."""

@@ -1,14 +1,21 @@
 """The engine role of a cluster: matches the partitions that it owns; any number of them may run."""
 
+import logging
 import secrets
 from typing import Final
 
 from outcry.adapters.redis import RedisPublisher
 from outcry.roles.crew import Crew
+from outcry.roles.engine.admin import EngineAdmin
 from outcry.roles.engine.engine import Engine
 from outcry.settings import ClusterSettings
 from outcry.telemetry import Telemetry
+from outcry.wiring.admin import admin_role, identity_of
 from outcry.wiring.backbone import Backbone
+
+DEPART_SECONDS: Final = 20.0  # for planned hand-overs at the end
+
+log = logging.getLogger(__name__)
 
 
 class EngineRole:
@@ -38,14 +45,20 @@ class EngineRole:
             partitions=range(settings.partitions), claim=settings.claim, lease_ms=backbone.lease_ms,
         )  # fmt: skip
         self.crew = Crew(self.status, self.telemetry)
+        admin = EngineAdmin(self.engine, identity_of(settings), backbone.clock)
         self.crew.add("engine", self._work)
+        self.crew.add("admin", admin_role(
+            settings, admin.routes, self.telemetry, is_alive=admin.why_not_alive, is_ready=admin.why_not_ready
+        ))  # fmt: skip
 
     async def _work(self) -> None:
         await self.engine.start()
         await self.engine.run()
 
     async def part(self) -> None:
-        """Hands over what it owns."""
+        """Hands over what it owns; what nobody takes in time is released."""
+        if not await self.engine.depart(DEPART_SECONDS):
+            log.warning("Not every partition could be handed over.")
         await self.engine.stop()
 
     async def stop(self) -> None:

@@ -1,10 +1,14 @@
 """The stream role of a cluster: holds the clients of market streams; any number of them may run."""
 
+import asyncio
+from functools import partial
 from typing import Final
 
 from outcry.adapters.redis import RedisListener, RedisShared
+from outcry.roles.admin.pod import PodAdmin
 from outcry.roles.api.app import build_app
 from outcry.roles.api.gate import Gate
+from outcry.roles.api.health import not_ready
 from outcry.roles.api.listing import Listing
 from outcry.roles.api.venue import Venue
 from outcry.roles.api.wire import Asgi
@@ -14,6 +18,7 @@ from outcry.roles.stream.sockets import MarketSockets
 from outcry.roles.stream.userdata import UserStreams
 from outcry.settings import ClusterSettings
 from outcry.telemetry import Telemetry
+from outcry.wiring.admin import admin_role, identity_of
 from outcry.wiring.backbone import Backbone, vault_of
 
 GOODBYE_SECONDS: Final = 5.0  # over which clients are closed, so that they do not come back all at once
@@ -51,8 +56,24 @@ class Stream:
         self.hub.start()
         await listing.refresh()
         self.crew = Crew(self.venue.status, self.telemetry)
+        pod = PodAdmin(
+            identity_of(self.settings), self.backbone.clock, connections=lambda: len(self.sockets.clients),
+            queue_depth=lambda: 0, on_drain=self._drain,
+        )  # fmt: skip
+        self.crew.add("admin", admin_role(
+            self.settings, pod.routes, self.telemetry, is_ready=partial(not_ready, self.venue)
+        ))  # fmt: skip
         self.crew.add("listing", listing.run)
         self.crew.add("streams", self.hub.supervise)
+
+    def _drain(self, begins: bool) -> None:
+        """Sends the clients elsewhere, or takes new ones again."""
+        if begins:
+            self.venue.status["stream"] = {"status": "down", "detail": "This process is being drained."}
+            self._farewell = asyncio.create_task(self.sockets.goodbye(GOODBYE_SECONDS))
+        else:
+            self._farewell.cancel()
+            del self.venue.status["stream"]
 
     async def part(self) -> None:
         """Says goodbye to the clients."""

@@ -194,6 +194,19 @@ DELETE FROM intake WHERE order_id IN (
    LIMIT $3 FOR UPDATE OF i SKIP LOCKED)
 RETURNING order_id
 
+-- name: note_topic
+-- A row for each partition of a topic; one that was applied from a topic with another id must not go on.
+INSERT INTO engine_partition AS e (topic, part, topic_id)
+SELECT $1, part, $2::uuid FROM generate_series(0, $3::int - 1) AS part
+    ON CONFLICT (topic, part) DO UPDATE
+   SET topic_id = coalesce(e.topic_id, excluded.topic_id),
+       status = CASE WHEN e.topic_id <> excluded.topic_id THEN 'HALT' ELSE e.status END,
+       halt_reason = CASE WHEN e.topic_id <> excluded.topic_id
+                          THEN 'the topic was deleted and created again: its records are not those that were applied'
+                          ELSE e.halt_reason END
+ WHERE e.topic_id IS NULL OR e.topic_id <> excluded.topic_id
+RETURNING part, status
+
 -- name: put_told
 INSERT INTO engine_feed (part, from_offset, to_offset, created, payload)
 SELECT part, low, high, outcry_now_ms(), payload

@@ -14,8 +14,11 @@ from outcry.adapters.postgres.lease import PgLease
 from outcry.adapters.postgres.prints import PrintBook
 from outcry.adapters.postgres.registry import RegistryBook
 from outcry.adapters.postgres.results import ResultBook
+from outcry.adapters.postgres.statements import statement
+from outcry.leases import HALT
 
 LEASE_MS: Final = 6_000
+NOTE_TOPIC: Final = statement("note_topic")
 
 
 class PgLedger(IntakeBook, ResultBook, RegistryBook, PrintBook, EvidenceBook):
@@ -43,6 +46,12 @@ class PgStore:
     async def open(self) -> None:
         """Raises OutOfService (unreachable, not migrated), Damaged (migrated by a newer release)."""
         await self._database.open()
+
+    async def note_topic(self, topic_id: str, partitions: int) -> list[int]:
+        """A row for each partition of the journal's topic; halts those that were applied from another topic of its
+        name, and returns them. Raises OutOfService."""
+        rows = await self._database.fetch(NOTE_TOPIC, self._database.topic, topic_id, partitions)
+        return sorted(part for part, status in rows if status == HALT)
 
     async def close(self) -> None:
         """Lets work under way end, then disconnects."""

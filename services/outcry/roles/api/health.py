@@ -87,6 +87,12 @@ def is_ready(components: dict[str, Report]) -> bool:
     return worst(components) in (OK, DEGRADED)
 
 
+def not_ready(venue: Venue) -> str:
+    """Which components of this process are down or still starting, without asking any; "" for none."""
+    bad = [f"{name}: {each['detail']}" for name, each in venue.status.items() if each["status"] in (DOWN, STARTING)]
+    return "; ".join(bad)
+
+
 def verbose(components: dict[str, Report]) -> str:
     """One line per component, as Kubernetes components print it."""
     lines = []

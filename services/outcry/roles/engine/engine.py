@@ -178,7 +178,7 @@ class Engine:
         """Hands everything over to other engines; False when that takes longer, or when nobody is there to take it."""
         self.sharing.drain(self._clock.now_ms(), for_good=True)
         until = time.monotonic() + seconds
-        while self._own.held and time.monotonic() < until:  # noqa: ASYNC110
+        while self._own.held and time.monotonic() < until and self.sharing.has_heirs:  # noqa: ASYNC110
             await asyncio.sleep(CHORE_SECONDS)
         return not self._own.held
 

@@ -67,6 +67,11 @@ class Sharing:
         self._joined: tuple[Member | None, float] = (None, 0.0)
         self._nudged = asyncio.Event()
 
+    @property
+    def has_heirs(self) -> bool:
+        """Whether, as of the last look, another engine could take a partition."""
+        return any(member.shares and member.owner != self.me.owner for member in self.table.members)
+
     async def look(self) -> None:
         """One look at the table, and what follows from it. Raises OutOfService, OutcomeUnknown."""
         self._own.looks += 1
