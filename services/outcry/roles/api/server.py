@@ -19,6 +19,7 @@ PING_SECONDS: Final = 20.0
 PONG_SECONDS: Final = 60.0
 KEEP_ALIVE_SECONDS: Final = 75
 CLOSE_SECONDS: Final = 5  # for open connections at the end
+UNSENT_BYTES: Final = 1 << 16  # that the kernel keeps of one connection; beyond, this process sees who is slow
 
 
 class Server(uvicorn.Server):
@@ -71,6 +72,8 @@ def bound_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     try:
         listener.bind((host, port))
     except (OSError, UnicodeError) as trouble:

@@ -10,7 +10,7 @@ import msgspec
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.gate import Gate
 from outcry.roles.api.timeunit import wants_micros
-from outcry.roles.stream.link import GOING_AWAY, Link, Receive, Scope, Send
+from outcry.roles.stream.link import GOING_AWAY, Link, Receive, Round, Scope, Send
 
 CONNECTS_MS: Final = 5 * 60_000
 FAREWELLS: Final = (
@@ -18,7 +18,7 @@ FAREWELLS: Final = (
 )
 
 
-async def admit(scope: Scope, receive: Receive, send: Send, gate: Gate) -> Link | None:
+async def admit(scope: Scope, receive: Receive, send: Send, gate: Gate, *, shared: Round) -> Link | None:
     """Accepts a client within the limit of its address; None when it was turned away."""
     allowed = gate.limits.profile.connects
     used, resets_ms = await gate.venue.shared.spend(f"connects:{ip_of(scope)}", 1, allowed, CONNECTS_MS)
@@ -27,7 +27,7 @@ async def admit(scope: Scope, receive: Receive, send: Send, gate: Gate) -> Link 
         return None
     await receive()
     await send({"type": "websocket.accept"})
-    return Link(scope, receive, send)
+    return Link(scope, receive, send, shared=shared)
 
 
 async def turn_away(receive: Receive, send: Send, refusal: Refusal) -> None:

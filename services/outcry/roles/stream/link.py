@@ -16,6 +16,7 @@ MAX_WAITING_BYTES: Final = 1 << 20  # unsent bytes at which a client is closed a
 LAG_BYTES: Final = 64 << 10  # unsent bytes that a client may have for a while
 LAG_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0  # for the client to answer a close frame
+MAX_PIECES: Final = 64  # frames that wait for the end of a round of the loop; more go at once
 LIFETIME_SECONDS: Final = 24 * 3600.0  # Binance ends every connection after a day
 
 NORMAL: Final = 1000
@@ -85,47 +86,72 @@ class QueuedOutlet:
         self._waiting -= len(self._frames.popleft())
 
 
+class Round:
+    """The links that have something to send in this round of the event loop, flushed together at its end."""
+
+    def __init__(self) -> None:
+        self._links: list[Link] = []
+
+    def join(self, link: "Link") -> None:
+        """The link is flushed before the loop looks at its sockets again."""
+        if not self._links:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._links.append(link)
+
+    def _flush(self) -> None:
+        links, self._links = self._links, []
+        for link in links:
+            link.flush()
+
+
 class Link:
     """A client's connection, from its acceptance on.
 
     ``push`` never waits: what one round of the event loop has for a client goes to the socket's own buffer at its
     end, in one piece, and a client whose buffer stays full is closed with 4008, for no message of a stream may be
-    left out.
+    left out. Clients that are served together share a ``Round``.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    __slots__ = (
+        "_frames", "_join", "_lagging", "_loop", "_outlet", "_receive", "_timer", "closed", "too_slow",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, shared: Round | None = None) -> None:
         self._receive = receive
         self._loop = asyncio.get_running_loop()
+        self._join = (shared or Round()).join
         transport = scope.get("extensions", {}).get(TRANSPORT)
         self._outlet: Outlet = QueuedOutlet(send) if transport is None else transport
-        self._frames: list[bytes] = []  # of this round of the loop, LAG_BYTES and one frame at most
-        self._frame_bytes = 0
-        self._lag_since = 0.0
+        self._frames: list[bytes] = []  # of this round of the loop, MAX_PIECES at most
+        self._lagging: asyncio.TimerHandle | None = None
         self._timer = self._loop.call_later(LIFETIME_SECONDS, self.close, GOING_AWAY, "24 hours are over")
         self.closed = False
         self.too_slow = False
 
     def push(self, frame: bytes) -> None:
         """Sends one whole frame."""
-        if self.closed:
-            return
-        if not self._frames:
-            self._loop.call_soon(self._flush)
-        self._frames.append(frame)
-        self._frame_bytes += len(frame)
-        if self._frame_bytes > LAG_BYTES:
-            self._flush()
+        frames = self._frames
+        frames.append(frame)
+        if len(frames) == 1:
+            self._join(self)
+        elif len(frames) >= MAX_PIECES:
+            self.flush()
 
-    def _flush(self) -> None:
-        frames, self._frames, self._frame_bytes = self._frames, [], 0
-        if not frames or self._outlet.is_closing():
+    def flush(self) -> None:
+        """Gives the socket what this round of the loop has had so far."""
+        frames, outlet = self._frames, self._outlet
+        if self.closed or outlet.is_closing():
+            frames.clear()
+        if not frames:
             return
-        self._outlet.writelines(frames)
-        waiting = self._outlet.get_write_buffer_size()
-        if waiting > LAG_BYTES:
-            self._lag(waiting)
+        if len(frames) == 1:
+            outlet.write(frames[0])
         else:
-            self._lag_since = 0.0
+            outlet.writelines(frames)
+        frames.clear()
+        waiting = outlet.get_write_buffer_size()
+        if waiting > LAG_BYTES or self._lagging is not None:
+            self._judge(waiting)
 
     def say(self, payload: bytes) -> None:
         """Sends one text message."""
@@ -133,11 +159,11 @@ class Link:
 
     def close(self, code: int, reason: str) -> None:
         """Says goodbye; a client that does not answer is cut off."""
-        self._flush()
+        self.flush()
         if self.closed:
             return
         self.closed = True
-        self._timer.cancel()
+        self._forget_timers()
         if not self._outlet.is_closing():
             self._outlet.write(close_frame(code, reason))
             self._timer = self._loop.call_later(CLOSE_SECONDS, self._outlet.abort)
@@ -158,14 +184,34 @@ class Link:
         """The client is gone, or is not served any longer."""
         self.closed = True
         self._frames.clear()
-        self._timer.cancel()
+        self._forget_timers()
         if isinstance(self._outlet, QueuedOutlet):
             self._outlet.abort()
 
-    def _lag(self, waiting: int) -> None:
-        now = self._loop.time()
-        if not self._lag_since:
-            self._lag_since = now
-        if waiting > MAX_WAITING_BYTES or now - self._lag_since > LAG_SECONDS:
-            self.too_slow = True
-            self.close(TOO_SLOW, "the client reads too slowly")
+    def _judge(self, waiting: int) -> None:
+        """Closes a client with far too many unsent bytes, and watches one with too many until it has caught up."""
+        if waiting > MAX_WAITING_BYTES:
+            self._give_up()
+        elif waiting <= LAG_BYTES:
+            self._forget_lag()
+        elif self._lagging is None:
+            self._lagging = self._loop.call_later(LAG_SECONDS, self._judge_at_last)
+
+    def _judge_at_last(self) -> None:
+        """A client that is behind and was behind LAG_SECONDS ago has had its time."""
+        self._lagging = None
+        if not self.closed and self._outlet.get_write_buffer_size() > LAG_BYTES:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.too_slow = True
+        self.close(TOO_SLOW, "the client reads too slowly")
+
+    def _forget_lag(self) -> None:
+        if self._lagging is not None:
+            self._lagging.cancel()
+            self._lagging = None
+
+    def _forget_timers(self) -> None:
+        self._forget_lag()
+        self._timer.cancel()

@@ -13,7 +13,7 @@ from outcry.roles.stream.channel import COMBINED, MICROSECONDS, RAW, encode, wra
 from outcry.roles.stream.control import Complaint, Control
 from outcry.roles.stream.door import Pace, admit, farewell, query_of, turn_away, wants_microseconds
 from outcry.roles.stream.hub import Hub
-from outcry.roles.stream.link import POLICY, Link, Receive, Scope, Send
+from outcry.roles.stream.link import POLICY, Link, Receive, Round, Scope, Send
 from outcry.roles.stream.names import StreamName
 from outcry.roles.stream.userdata import Subscription, UserStreams
 from outcry.telemetry import Telemetry
@@ -31,6 +31,7 @@ class MarketSockets:
         self.users = users
         self.telemetry = telemetry or Telemetry()
         self.clients: dict[MarketClient, None] = {}
+        self._round = Round()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one client until it is gone."""
@@ -40,7 +41,7 @@ class MarketSockets:
         except Refusal as refusal:
             await turn_away(receive, send, refusal)
             return
-        link = await admit(scope, receive, send, self.gate)
+        link = await admit(scope, receive, send, self.gate, shared=self._round)
         if link is None:
             return
         combined, wanted = _asked_for(scope["path"], query)

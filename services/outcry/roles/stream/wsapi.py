@@ -19,7 +19,7 @@ from outcry.roles.api.timeunit import in_micros
 from outcry.roles.stream import payloads
 from outcry.roles.stream.channel import encode
 from outcry.roles.stream.door import admit, farewell, ip_of, query_of, turn_away, wants_microseconds
-from outcry.roles.stream.link import POLICY, Link, Receive, Scope, Send
+from outcry.roles.stream.link import POLICY, Link, Receive, Round, Scope, Send
 from outcry.roles.stream.session import SESSION_METHODS, Session, SessionMethod
 from outcry.roles.stream.userdata import UserStreams
 from outcry.telemetry import Telemetry
@@ -61,6 +61,7 @@ class WsApi:
         self.telemetry = telemetry or Telemetry()
         self.methods = {endpoint.ws: endpoint for endpoint in endpoints if endpoint.ws}
         self.clients: dict[WsClient, None] = {}
+        self._round = Round()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one client until it is gone."""
@@ -71,7 +72,7 @@ class WsApi:
         except Refusal as refusal:
             await turn_away(receive, send, refusal)
             return
-        link = await admit(scope, receive, send, self.gate)
+        link = await admit(scope, receive, send, self.gate, shared=self._round)
         if link is None:
             return
         session = Session(self.gate, self.users, link, client_ip=ip_of(scope), micro=micro)

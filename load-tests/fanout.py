@@ -1,0 +1,56 @@
+"""Fan-out beside plain FastAPI and picows, in one table: fanout.py [CLIENTS[,CLIENTS...]] [SECONDS] [SERVER[,SERVER...]].
+
+A server and a crowd of clients, two processes on loopback; every client follows one of 8 symbols with 4 trades a second.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PRODUCT = ROOT / ".venv/bin/python"
+PACKAGES = ROOT / ".venv-bench/bin/python"
+PYTHONS = {"outcry": PRODUCT, "fastapi": PRODUCT, "picows": PACKAGES}
+CROWDS = "500,2000,5000,10000"
+SECONDS = "10"
+WAIT_SECONDS = 240
+COLUMNS = (
+    "server", "clients", "deliveries_per_second", "deliveries_per_cpu_second", "server_cpu", "client_cpu",
+    "kb_per_client", "p50_ms", "p99_ms", "gaps", "closed",
+)  # fmt: skip
+
+
+def run(server: str, crowd: str, seconds: str) -> dict[str, Any]:
+    """The figures of one server with one crowd, both new processes."""
+    command = [str(PYTHONS[server]), "fanout_servers.py", server]
+    folder = ROOT / "load-tests"
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            assert serving.stdout is not None
+            port = serving.stdout.readline().strip()
+            clients = [str(PRODUCT), "fanout_clients.py", port, str(serving.pid), crowd, seconds]
+            done = subprocess.run(
+                clients, cwd=folder, stdout=subprocess.PIPE, text=True, check=True, timeout=WAIT_SECONDS
+            )
+            return {"server": server, **json.loads(done.stdout)}
+        finally:
+            serving.kill()
+
+
+def main() -> None:
+    """Prints one line a server and crowd."""
+    given = sys.argv[1:] + [CROWDS, SECONDS, ",".join(PYTHONS)][len(sys.argv) - 1 :]
+    print(" | ".join(COLUMNS))
+    for crowd in given[0].split(","):
+        for server in given[2].split(","):
+            try:
+                figures = run(server, crowd, given[1])
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as failure:
+                print(f"{server} | {crowd} | failed: {type(failure).__name__}", flush=True)
+                continue
+            print(" | ".join(str(figures[column]) for column in COLUMNS), flush=True)
+
+
+main()
