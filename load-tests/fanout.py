@@ -1,6 +1,7 @@
-"""Fan-out beside plain FastAPI and picows, in one table: fanout.py [CLIENTS[,CLIENTS...]] [SECONDS] [SERVER[,SERVER...]].
+"""Fan-out beside plain FastAPI and picows, in one table: fanout.py [CLIENTS,CLIENTS...] [SECONDS] [SERVER,SERVER...].
 
-A server and a crowd of clients, two processes on loopback; every client follows one of 8 symbols with 4 trades a second.
+A server and a crowd of clients, two processes on loopback; every client follows one of 8 symbols with 4 trades a
+second, which begin when all clients are there.
 """
 
 import json
@@ -24,7 +25,7 @@ COLUMNS = (
 
 def run(server: str, crowd: str, seconds: str) -> dict[str, Any]:
     """The figures of one server with one crowd, both new processes."""
-    command = [str(PYTHONS[server]), "fanout_servers.py", server]
+    command = [str(PYTHONS[server]), "fanout_servers.py", server, crowd]
     folder = ROOT / "load-tests"
     with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as serving:
         try:

@@ -1,11 +1,12 @@
-"""Three servers of one public tape: fanout_servers.py outcry|fastapi|picows, each of them 4 trades a second on 8 symbols.
+"""Three servers of one public tape, 4 trades a second on 8 symbols: fanout_servers.py outcry|fastapi|picows CLIENTS.
 
-A server prints its port and serves until its standard input ends. The time of a trade is the monotonic clock in
-microseconds, so that a client on the same machine can tell how old a frame is.
+A server prints its port, trades once so many clients are there, and serves until its standard input ends. The time
+of a trade is the monotonic clock in microseconds, so that a client on the same machine can tell how old a frame is.
 """
 
 import asyncio
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -20,10 +21,13 @@ FRAMES_PER_SECOND = 4
 FIRST_TRADE = 1_000_001
 GAP_SECONDS = 1 / FRAMES_PER_SECOND / len(SYMBOLS)
 BACKLOG = 2048
+CROWD = int(sys.argv[2]) if __name__ == "__main__" else 0
 
 
-async def prints() -> AsyncIterator[tuple[int, int]]:
-    """Symbol by symbol the next trade: (place in SYMBOLS, trade id), evenly over time."""
+async def prints(clients: Callable[[], int]) -> AsyncIterator[tuple[int, int]]:
+    """Symbol by symbol the next trade, evenly over time, once all clients are there: (place in SYMBOLS, trade id)."""
+    while clients() < CROWD:  # noqa: ASYNC110 - three servers, one way to see their clients
+        await asyncio.sleep(0.05)
     begin, count = time.monotonic(), 0
     while True:
         await asyncio.sleep(max(begin + count * GAP_SECONDS - time.monotonic(), 0))
@@ -60,17 +64,17 @@ async def outcry(announce: Callable[[int], None]) -> None:
             spare_the_collector()
             listener = bound_socket("127.0.0.1", 0)
             announce(listener.getsockname()[1])
-            publishing = asyncio.gather(_publish(front.venue.feed), hub.supervise())
+            publishing = asyncio.gather(_publish(front.venue.feed, lambda: len(sockets.clients)), hub.supervise())
             await Server(config_of(sockets, StreamProtocol), sockets.goodbye).serve(sockets=[listener])
             publishing.cancel()
 
 
-async def _publish(feed: Any) -> None:
+async def _publish(feed: Any, clients: Callable[[], int]) -> None:
     """The engine's part."""
     from outcry.ports import MarketUpdate, Publication
     from tests.support.prints import trade
 
-    async for place, trade_id in prints():
+    async for place, trade_id in prints(clients):
         now_us = time.monotonic_ns() // 1000
         row = trade(trade_id, time_ms=now_us)._replace(symbol_id=place + 1)
         seq = trade_id - FIRST_TRADE + 1
@@ -104,7 +108,7 @@ async def fastapi(announce: Callable[[int], None]) -> None:
             mine.discard(queue)
 
     async def publish() -> None:
-        async for place, trade_id in prints():
+        async for place, trade_id in prints(lambda: sum(map(len, queues.values()))):
             text = json.dumps(payload(place, trade_id), separators=(",", ":"))
             for queue in queues[SYMBOLS[place]]:
                 queue.put_nowait(text)
@@ -115,7 +119,7 @@ async def fastapi(announce: Callable[[int], None]) -> None:
     )  # fmt: skip
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     announce(server.servers[0].sockets[0].getsockname()[1])
     publishing = asyncio.create_task(publish())
@@ -148,7 +152,7 @@ async def picows(announce: Callable[[int], None]) -> None:
         backlog=BACKLOG,
     )  # fmt: skip
     announce(server.sockets[0].getsockname()[1])
-    async for place, trade_id in prints():
+    async for place, trade_id in prints(lambda: sum(map(len, clients.values()))):
         encoded = json.dumps(payload(place, trade_id), separators=(",", ":")).encode()
         for transport in clients[SYMBOLS[place]]:
             transport.send(WSMsgType.TEXT, encoded)
@@ -163,11 +167,9 @@ SERVERS: dict[str, Callable[[Callable[[int], None]], Coroutine[Any, Any, None]]]
 
 def main() -> None:
     """Serves as argv says until standard input ends."""
-    import os
-
     import uvloop
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def end_with_input() -> None:

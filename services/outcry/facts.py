@@ -87,6 +87,9 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     asks: tuple[tuple[int, int], ...]
 
 
+WINDOWS_MS = (100, 1_000)  # of the depth streams
+
+
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """A window of ``window_ms`` ends for a symbol: its levels changed from ``first_u`` to ``last_u``.
 

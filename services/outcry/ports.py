@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from outcry.claims import HoldRequest, HoldResult, KeyClaim
+from outcry.facts import WINDOWS_MS as WINDOWS_MS
 from outcry.facts import Book as Book
 from outcry.facts import Cut as Cut
 from outcry.facts import Execution as Execution
@@ -310,6 +311,12 @@ class Listener(Protocol):
     def on_update(self, callback: Callable[[MarketUpdate], None]) -> None: ...
     def on_account(self, account_id: int, callback: Callable[[Execution | None], None]) -> Callable[[], None]:
         """Subscribes to an account's executions; None means "balances moved". Returns the unsubscribe."""
+
+    def on_cut(self, callback: Callable[[Cut], None]) -> None:
+        """Ends of windows, each behind the updates that belong into it."""
+
+    def is_stale(self, symbol_id: int) -> bool:
+        """Whether the symbol's engine has been silent for 2 s, its heartbeats included."""
 
     async def book(self, symbol_id: int, depth: int) -> Book | None:
         """The visible book, never older than an update already delivered; None before the engine opened it."""

@@ -1,14 +1,18 @@
 """What lives only in this process: volatile state with expiry, and the feed from engine to listeners."""
 
+import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from outcry.market.depth import DepthView
-from outcry.ports import Book, Execution, MarketUpdate, Outcome, Publication
+from outcry.ports import WINDOWS_MS, Book, Clock, Cut, Execution, MarketUpdate, Outcome, Publication
 
 MAX_ENTRIES: Final = 100_000  # kept by Shared; beyond it the ones that expire first are dropped
 SPARE_ENTRIES: Final = MAX_ENTRIES // 10  # dropped at once, so that this is rarely needed
+
+log = logging.getLogger(__name__)
 
 
 def _now_ms() -> int:
@@ -70,15 +74,20 @@ class MemoryShared:
 
 
 class MemoryFeed:
-    """Keeps ``ports.Feed`` by calling the listeners, in the order in which they subscribed."""
+    """Keeps ``ports.Feed`` by calling the listeners, in the order in which they subscribed.
+
+    Windows end while ``supervise_cuts`` runs.
+    """
 
     forgets = False
 
     def __init__(self) -> None:
         self._on_outcome: list[Callable[[Outcome], None]] = []
         self._on_update: list[Callable[[MarketUpdate], None]] = []
+        self._on_cut: list[Callable[[Cut], None]] = []
         self._on_account: dict[int, dict[object, Callable[[Execution | None], None]]] = {}
         self._views: dict[int, DepthView] = {}
+        self._cut_u: dict[int, dict[int, int]] = {}  # where each symbol's windows ended last, by their length
 
     async def publish(self, publication: Publication) -> None:
         """Books first, so that a listener who asks for one never gets an older state than it was told."""
@@ -107,6 +116,13 @@ class MemoryFeed:
     def on_update(self, callback: Callable[[MarketUpdate], None]) -> None:
         self._on_update.append(callback)
 
+    def on_cut(self, callback: Callable[[Cut], None]) -> None:
+        self._on_cut.append(callback)
+
+    def is_stale(self, symbol_id: int) -> bool:
+        """The engine is in this very process: nothing is lost on the way."""
+        return False
+
     def on_account(self, account_id: int, callback: Callable[[Execution | None], None]) -> Callable[[], None]:
         mark = object()
         self._on_account.setdefault(account_id, {})[mark] = callback
@@ -126,9 +142,39 @@ class MemoryFeed:
         bids, asks = view.top(depth)
         return Book(update_id=view.update_id, bids=bids, asks=asks)
 
+    def tick(self, now_ms: int) -> None:
+        """Ends the windows that end at ``now_ms``, a multiple of 100, of symbols with changes."""
+        for window_ms in WINDOWS_MS:
+            if now_ms % window_ms == 0:
+                for symbol_id, ends in self._cut_u.items():
+                    self._cut(symbol_id, ends, window_ms, now_ms=now_ms)
+
+    def _cut(self, symbol_id: int, ends: dict[int, int], window_ms: int, *, now_ms: int) -> None:
+        before, u = ends[window_ms], self._views[symbol_id].update_id
+        if u == before:
+            return
+        ends[window_ms] = u
+        cut = Cut(symbol_id=symbol_id, window_ms=window_ms, first_u=before + 1, last_u=u, time_ms=now_ms)
+        for end in self._on_cut:
+            end(cut)
+
+    async def supervise_cuts(self, clock: Clock) -> None:
+        """Ticks every 100 ms of the wall clock; windows that end during a stall become one."""
+        fast_ms = WINDOWS_MS[0]
+        beat = clock.now_ms() // fast_ms
+        while True:
+            beat = max(beat + 1, clock.now_ms() // fast_ms)
+            await asyncio.sleep((beat * fast_ms - clock.now_ms()) / 1000)
+            try:
+                self.tick(beat * fast_ms)
+            except Exception:
+                log.exception("Windows of the market streams could not be ended.")
+
     def _apply(self, update: MarketUpdate) -> None:
         view = self._views.setdefault(update.symbol_id, DepthView())
         if update.snapshot:
+            if update.symbol_id not in self._cut_u or update.last_u != view.update_id:
+                self._cut_u[update.symbol_id] = dict.fromkeys(WINDOWS_MS, update.last_u)
             view.replace(update.levels, update.last_u)
         elif update.first_u <= update.last_u:
             view.apply(update.levels, update.last_u)

@@ -143,6 +143,7 @@ class Exchange:
         self.crew.add("desk", self.desk.run)
         self.crew.add("listing", self.listing.run)
         self.crew.add("streams", self.hub.supervise)
+        self.crew.add("windows", lambda: self.feed.supervise_cuts(self.clock))
         self.crew.add("watch", self._watch)
         self.control = Control(self._admin, self._folder, self._url)
         await self.control.start()
@@ -197,7 +198,7 @@ class Exchange:
         """The second half: ends the roles in the order in which they need each other, then the store."""
         if hasattr(self, "control"):
             await self.control.stop()
-            for name in ("simulation", "desk", "streams", "listing"):
+            for name in ("simulation", "desk", "windows", "streams", "listing"):
                 await self.crew.stop(name)
             self.hub.close()
             await self.keeper.stop()

@@ -65,6 +65,7 @@ class Stage:
         now = (self.front.clock.now_ms() // 100 + 1) * 100
         while now <= until:
             self.front.clock.us = now * 1000
+            self.front.venue.feed.tick(now)  # type: ignore[attr-defined]  # the embedded feed's
             self.hub.beat(now)
             now += 100
         return self.front.clock.now_ms()

@@ -44,7 +44,7 @@ def supervise_telling(callback: Callable[[T], None], fact: T) -> None:
 
 
 class RedisListener:
-    """Keeps ``ports.Listener``, and tells cuts and staleness besides. ``start`` it before anything is placed."""
+    """Keeps ``ports.Listener``. ``start`` it before anything is placed."""
 
     def __init__(self, url: str, *, pod: str, prefix: str = "", follow_seconds: float = FOLLOW_SECONDS) -> None:
         self._keys = Keys(prefix)

@@ -19,6 +19,7 @@ from outcry.adapters.redis.keys import Keys
 from outcry.adapters.redis.standing import Standing, packed_book, packed_changes
 from outcry.feedcodec import Private, encode_outcomes, encode_private, encode_update
 from outcry.ports import (
+    WINDOWS_MS,
     Backlog,
     Clock,
     Execution,
@@ -33,7 +34,6 @@ from outcry.ports import (
 GIVE_UP_SECONDS: Final = 0.1
 TIMEOUT_SECONDS: Final = 1.0  # for what the engine does not wait for
 RETRY_SECONDS: Final = 0.2
-WINDOWS_MS: Final = (100, 1_000)  # of the depth streams
 BEAT_MS: Final = 1_000
 CHUNK: Final = 64  # updates of one symbol in a pipeline when it catches up
 DONE: Final = 1

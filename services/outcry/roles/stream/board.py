@@ -1,17 +1,17 @@
-"""One symbol's public streams: what an engine's update turns into, at once, every 100 ms and every second."""
+"""One symbol's public streams: what an engine's update turns into, at once and at the ends of windows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from outcry.market.depth import DepthView
 from outcry.market.instrument import Instrument
-from outcry.ports import Book, MarketUpdate
+from outcry.ports import WINDOWS_MS, Book, Cut, MarketUpdate
 from outcry.roles.stream import payloads
 from outcry.roles.stream.changes import Changes
 from outcry.roles.stream.channel import Channel, Message
 from outcry.roles.stream.klines import KlineTape
 from outcry.roles.stream.link import RESTART
-from outcry.roles.stream.names import FAST_MS, SLOW_MS
+from outcry.roles.stream.names import FAST_MS
 from outcry.roles.stream.rolling import Rolling
 
 MAX_BOOK_LEVELS: Final = 100_000  # levels per side that a board asks the feed for
@@ -38,21 +38,20 @@ class Board:
         self.log_ms = 0
         self.broken = False  # something is missing: what was counted from trades must be read again
         self._channels = channels
-        self._last_seq = 0
-        self._fast = Changes()
-        self._slow = Changes()
+        self._last_seq: int | None = None  # nothing is known yet
+        self._windows = {window_ms: Changes() for window_ms in WINDOWS_MS}
         self._waiting: list[MarketUpdate] = []
         self._best = (EMPTY, EMPTY)
-        self._sent_u = {FAST_MS: 0, SLOW_MS: 0}  # update id of the last partial depth
         self._stem = instrument.symbol.lower() + "@"
 
     def apply(self, update: MarketUpdate) -> None:
         """Takes the next committed change of the symbol and sends what is due at once."""
         known = self._last_seq
-        if known and not update.snapshot and update.last_seq <= known:
-            return  # a second copy
-        if known and known != (update.last_seq if update.snapshot else update.first_seq - 1):
-            self._break_off()
+        if known is not None:
+            if not update.snapshot and update.last_seq <= known:
+                return  # a second copy
+            if known != (update.last_seq if update.snapshot else update.first_seq - 1):
+                self._break_off()
         self._last_seq = update.last_seq
         self.log_ms = max(self.log_ms, update.time_ms)
         if update.trades:
@@ -73,21 +72,34 @@ class Board:
         self.book = None
         self._waiting.clear()
 
-    def flush_fast(self) -> None:
-        """Ends a window of 100 ms."""
-        window, self._fast = self._fast, Changes()
-        if window.first_u:
-            self._slow.absorb(window)
-            self._emit(window_names(self._stem, FAST_MS), window)
-        self._partial(FAST_MS)
-        self._welcome()
+    def cut(self, cut: Cut) -> None:
+        """Ends a window where the engine's side says, so that every process sends the same message.
 
-    def flush_slow(self) -> None:
-        """Ends a window of a second; the window of 100 ms has ended just before."""
-        window, self._slow = self._slow, Changes()
-        if window.first_u:
-            self._emit(window_names(self._stem, SLOW_MS), window)
-        self._partial(SLOW_MS)
+        The first window may have begun before this process listened: it is not sent, and who waited starts again.
+        """
+        window, names = self._windows[cut.window_ms], window_names(self._stem, cut.window_ms)
+        if window.last_u != cut.last_u:
+            return
+        self._windows[cut.window_ms] = Changes()
+        if window.first_u <= cut.first_u:
+            self._emit(names, window)
+        else:
+            self._restart(names)
+        self._partial(cut.window_ms)
+
+    def welcome(self) -> None:
+        """Tells newcomers the best prices and levels: they would wait for the next change in a quiet market."""
+        if self.book is None:
+            return
+        channel = self._channels.get(self._stem + "bookTicker")
+        if channel is not None and channel.fresh:
+            channel.welcome(Message(payloads.book_ticker(self.instrument, self.book.update_id, *self.best())))
+        for window_ms in WINDOWS_MS:
+            for count in PARTIAL_LEVELS:
+                for name in window_names(self._stem, window_ms, count):
+                    channel = self._channels.get(name)
+                    if channel is not None and channel.fresh:
+                        channel.welcome(self._top(count))
 
     def _emit(self, names: tuple[str, ...], window: Changes) -> None:
         message: Message | None = None
@@ -114,7 +126,8 @@ class Board:
     def _change(self, update: MarketUpdate) -> None:
         moved = update.first_u <= update.last_u
         if moved and not update.snapshot:
-            self._fast.add(update)
+            for window in self._windows.values():
+                window.add(update)
         if not self.wants_book:
             return
         if update.snapshot:
@@ -128,12 +141,14 @@ class Board:
     def _break_off(self) -> None:
         """Messages are missing: the symbol's clients are closed and start again, as the depth procedure says."""
         self.broken = True
-        self._fast, self._slow = Changes(), Changes()
+        self._windows = {window_ms: Changes() for window_ms in WINDOWS_MS}
         self.forget_book()
-        for channel in self._channels.values():
-            if channel.name.startswith(self._stem):
-                for subscriber in channel.subscribers():
-                    subscriber.close(RESTART, "messages are missing; start again from a snapshot")
+        self._restart([name for name in self._channels if name.startswith(self._stem)])
+
+    def _restart(self, names: Iterable[str]) -> None:
+        for channel in filter(None, map(self._channels.get, names)):
+            for subscriber in channel.subscribers():
+                subscriber.close(RESTART, "messages are missing; start again from a snapshot")
 
     def _advance_book(self, update: MarketUpdate) -> None:
         if self.book is None:
@@ -164,24 +179,20 @@ class Board:
                 message = message or Message(payloads.book_ticker(self.instrument, self.book.update_id, *best))
                 channel.emit(message)
 
-    def _welcome(self) -> None:
-        """Tells the best prices to newcomers, who would wait for the next change in a quiet market."""
-        channel = self._channels.get(self._stem + "bookTicker")
-        if channel is not None and channel.fresh and self.book is not None:
-            self._best = self.best()
-            channel.emit(Message(payloads.book_ticker(self.instrument, self.book.update_id, *self._best)))
-
-    def _partial(self, speed_ms: int) -> None:
+    def _partial(self, window_ms: int) -> None:
         if self.book is None:
             return
-        changed = self.book.update_id != self._sent_u[speed_ms]
-        self._sent_u[speed_ms] = self.book.update_id
         for count in PARTIAL_LEVELS:
-            for name in window_names(self._stem, speed_ms, count):
-                channel = self._channels.get(name)
-                if channel is not None and (changed or channel.fresh):
-                    bids, asks = self.book.top(count)
-                    channel.emit(Message(payloads.partial_depth(self.instrument, self.book.update_id, bids, asks)))
+            wanted = [self._channels.get(name) for name in window_names(self._stem, window_ms, count)]
+            if any(wanted):
+                message = self._top(count)
+                for channel in filter(None, wanted):
+                    channel.emit(message)
+
+    def _top(self, count: int) -> Message:
+        assert self.book is not None
+        bids, asks = self.book.top(count)
+        return Message(payloads.partial_depth(self.instrument, self.book.update_id, bids, asks))
 
 
 def window_names(stem: str, speed_ms: int, levels: int = 0) -> tuple[str, ...]:

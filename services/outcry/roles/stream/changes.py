@@ -20,11 +20,3 @@ class Changes:
         self.time_ms = update.time_ms
         for side, price, lots in update.levels:
             self.levels[(side, price)] = lots
-
-    def absorb(self, later: "Changes") -> None:
-        """Counts a shorter window that follows this one."""
-        if not self.first_u:
-            self.first_u = later.first_u
-        self.last_u = later.last_u
-        self.time_ms = later.time_ms
-        self.levels.update(later.levels)

@@ -51,22 +51,34 @@ def wrapped(name: str, payload: bytes) -> bytes:
 
 
 class Channel:
-    """The subscribers of one stream. ``fresh`` tells that one came since the last message."""
+    """The subscribers of one stream, and those among them that have had no message yet."""
 
-    __slots__ = ("_subscribers", "fresh", "name", "stream")
+    __slots__ = ("_newcomers", "_subscribers", "name", "stream")
 
     def __init__(self, stream: StreamName) -> None:
         self.stream = stream
         self.name = stream.name
-        self.fresh = False
+        self._newcomers: dict[Subscriber, int] = {}  # and their dialects
         self._subscribers: tuple[dict[Subscriber, None], ...] = tuple({} for _ in range(DIALECTS))
 
     def add(self, subscriber: Subscriber, dialect: int) -> None:
         self._subscribers[dialect][subscriber] = None
-        self.fresh = True
+        self._newcomers[subscriber] = dialect
 
     def remove(self, subscriber: Subscriber, dialect: int) -> None:
         self._subscribers[dialect].pop(subscriber, None)
+        self._newcomers.pop(subscriber, None)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether somebody came since the last message."""
+        return bool(self._newcomers)
+
+    def welcome(self, message: Message) -> None:
+        """Sends a message to newcomers alone."""
+        newcomers, self._newcomers = self._newcomers, {}
+        for subscriber, dialect in newcomers.items():
+            subscriber.push(message.dressed(dialect, self.name))
 
     def __len__(self) -> int:
         return sum(map(len, self._subscribers))
@@ -76,7 +88,7 @@ class Channel:
 
     def emit(self, message: Message) -> None:
         """Sends a message to every subscriber."""
-        self.fresh = False
+        self._newcomers.clear()
         for dialect, group in enumerate(self._subscribers):
             if group:
                 frame = message.dressed(dialect, self.name)

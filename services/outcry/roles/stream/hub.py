@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from outcry.market.candles import DAY, MINUTE, source_of
 from outcry.market.instrument import Instrument
-from outcry.ports import MarketUpdate, OutOfService
+from outcry.ports import Cut, MarketUpdate, OutOfService
 from outcry.roles.api.venue import Venue
 from outcry.roles.stream.board import MAX_BOOK_LEVELS, Board
 from outcry.roles.stream.channel import Channel, Message, Subscriber
@@ -41,6 +41,7 @@ class Hub:
         if not self._started:
             self._started = True
             self.venue.feed.on_update(self.update)
+            self.venue.feed.on_cut(self.cut)
 
     def subscribe(self, stream: StreamName, subscriber: Subscriber, dialect: int) -> None:
         """From now on the subscriber gets every message of the stream."""
@@ -74,6 +75,12 @@ class Hub:
             elif board.wants_book and board.book is None:
                 self._read(("book", board.instrument.symbol_id), self._read_book(board))
 
+    def cut(self, cut: Cut) -> None:
+        """The feed's callback: a window has ended."""
+        board = self._boards.get(cut.symbol_id)
+        if board is not None:
+            board.cut(cut)
+
     async def supervise(self) -> None:
         """Beats every 100 ms of the wall clock; a beat that fails is logged and the next one comes all the same."""
         self.start()
@@ -88,13 +95,12 @@ class Hub:
             beat += 1
 
     def beat(self, now_ms: int) -> None:
-        """Ends the windows that end at ``now_ms``, a multiple of 100."""
+        """Does what is due at ``now_ms``, a multiple of 100."""
         for board in self._boards.values():
-            board.flush_fast()
+            board.welcome()
             self._close_klines(board, now_ms)
         if now_ms % SLOW_MS == 0:
             for board in self._boards.values():
-                board.flush_slow()
                 self._tell_klines(board, now_ms)
             self._tickers.beat(list(self._boards.values()), now_ms)
 

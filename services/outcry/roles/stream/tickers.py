@@ -44,8 +44,10 @@ class Tickers:
         key = (suffix, board.instrument.symbol_id)
         is_new = self._sent.get(key) != still
         self._sent[key] = still
-        if channel is not None and (is_new or channel.fresh):
+        if channel is not None and is_new:
             channel.emit(Message(payload))
+        elif channel is not None and channel.fresh:
+            channel.welcome(Message(payload))
         return payload, is_new
 
 

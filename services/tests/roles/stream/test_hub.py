@@ -8,9 +8,12 @@ import msgspec
 import pytest
 
 from outcry.adapters.clock import SystemClock
+from outcry.adapters.memory import MemoryFeed
 from outcry.market.terms import BUY, SELL
 from outcry.roles.stream.channel import COMBINED, MICROSECONDS, RAW
 from outcry.roles.stream.frames import payload_of
+from outcry.roles.stream.hub import Hub
+from outcry.roles.stream.link import RESTART
 from outcry.roles.stream.names import StreamName, parse
 from tests.support.prints import trade
 from tests.support.stage import Stage, staged
@@ -54,6 +57,9 @@ async def test_the_beat_follows_the_clock_and_survives_a_failure(
 ) -> None:
     hub, listener = stage.hub, Listener()
     hub.venue.clock = SystemClock()
+    feed = hub.venue.feed
+    assert isinstance(feed, MemoryFeed)
+    cutting = asyncio.create_task(feed.supervise_cuts(hub.venue.clock))
     hub.subscribe(stream("btcusd@depth@100ms"), listener, RAW)
     beating = asyncio.create_task(hub.supervise())
     try:
@@ -64,12 +70,16 @@ async def test_the_beat_follows_the_clock_and_survives_a_failure(
         hub.subscribe(stream("btcusd@depth@100ms"), Breaking(), COMBINED)
         await stage.happen((BUY, 91, 1))
         await asyncio.sleep(0.25)
+        assert "Windows of the market streams could not be ended." in caplog.text
+        hub.subscribe(stream("btcusd@depth5"), Breaking(), RAW)
+        await asyncio.sleep(0.25)
         assert "A beat of the market streams failed." in caplog.text
         await stage.happen((BUY, 92, 1))
         await asyncio.sleep(0.25)
         assert len(listener.frames) == 3
     finally:
         beating.cancel()
+        cutting.cancel()
 
 
 async def test_subscribers_of_one_dialect_get_the_very_same_bytes(stage: Stage) -> None:
@@ -132,3 +142,59 @@ async def test_a_second_copy_of_an_update_is_no_news(stage: Stage) -> None:
     await stage.happen(trades=(trade(1),))
     await stage.happen(trades=(trade(1),), first_seq=stage.seq, last_seq=stage.seq)
     assert len(listener.frames) == 1
+
+
+async def test_a_newcomer_hears_the_book_at_once_and_the_others_not_again(stage: Stage) -> None:
+    hub, early, late = stage.hub, Listener(), Listener()
+    await stage.happen((BUY, 90, 1))
+    hub.subscribe(stream("btcusd@depth5@100ms"), early, RAW)
+    await asyncio.sleep(0.01)
+    stage.beat()
+    told = len(early.frames)
+    hub.subscribe(stream("btcusd@depth5@100ms"), late, RAW)
+    stage.beat()
+    assert (len(early.frames), len(late.frames)) == (told, 1)
+    assert early.frames[-1] == late.frames[-1]
+
+
+async def test_every_stream_process_emits_the_same_frames(stage: Stage) -> None:
+    names = [f"btcusd@depth{levels}{speed}" for levels in ("", "5") for speed in ("", "@100ms")]
+    names += ["btcusd@trade", "btcusd@aggTrade", "btcusd@bookTicker"]
+    other = Hub(stage.front.venue)
+    other.start()
+    heard: dict[Hub, dict[str, Listener]] = {hub: {name: Listener() for name in names} for hub in (stage.hub, other)}
+    await stage.happen((BUY, 80, 1), (SELL, 99, 1))
+    stage.beat(1000)
+    for hub, listeners in heard.items():
+        for name, listener in listeners.items():
+            hub.subscribe(stream(name), listener, RAW)
+    await asyncio.sleep(0.01)
+    for hub, each in heard.items():
+        hub.beat(stage.front.clock.now_ms())  # welcomes them
+        for listener in each.values():
+            listener.frames.clear()
+    for number in range(1, 60):
+        await stage.happen((BUY, 80 + number % 7, number % 3), trades=(trade(number),))
+        if number % 5 == 0:
+            other.beat(stage.front.clock.now_ms())  # its own beat falls where it will
+            stage.beat(330)
+    mine, others = ({name: listener.frames for name, listener in heard[hub].items()} for hub in (stage.hub, other))
+    other.close()
+    assert mine == others
+    assert all(len(frames) > 1 for frames in mine.values()), {name: len(frames) for name, frames in mine.items()}
+
+
+async def test_a_process_that_joins_in_mid_window_begins_with_the_first_full_one(stage: Stage) -> None:
+    await stage.happen((BUY, 90, 1))
+    late, early, listener = Hub(stage.front.venue), Listener(), Listener()
+    late.start()
+    late.subscribe(stream("btcusd@depth@100ms"), early, RAW)
+    await stage.happen((BUY, 91, 1))
+    stage.beat()
+    assert (early.frames, early.closed) == ([], RESTART)
+    late.subscribe(stream("btcusd@depth@100ms"), listener, RAW)
+    await stage.happen((BUY, 92, 1))
+    stage.beat()
+    late.close()
+    [told] = [msgspec.json.decode(payload_of(frame)[1]) for frame in listener.frames]
+    assert (told["U"], told["u"]) == (3, 3)

@@ -33,9 +33,7 @@ def test_trades_of_one_taker_order_at_one_price_are_one_aggregate() -> None:
 def test_merged_changes_keep_the_last_quantity_and_span_all_updates() -> None:
     window = Changes()
     window.add(update(5, 6, (BUY, 100, 7), (SELL, 110, 1)))
-    later = Changes()
-    later.add(update(7, 9, (BUY, 100, 0), (BUY, 101, 2)))
-    window.absorb(later)
+    window.add(update(7, 9, (BUY, 100, 0), (BUY, 101, 2)))
     assert payloads.depth_update(BTCUSD, window) == {
         "e": "depthUpdate", "E": 1000, "s": "BTCUSD", "U": 5, "u": 9,
         "b": [("1.01000000", "0.00002000"), ("1.00000000", "0.00000000")], "a": [("1.10000000", "0.00001000")],
