@@ -40,6 +40,7 @@ _STATE: Final = struct.Struct("<4sHQ")  # magic, schema, length unpacked
 _CRC_AT: Final = _HEAD.size
 _REST_AT: Final = _CRC_AT + _CRC.size
 _FIXED: Final = _REST_AT + _REST.size
+_TRACE_AT: Final = _REST_AT + 11  # the length of the traceparent
 _RESERVED: Final = bytes(8)
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -123,6 +124,15 @@ def decode_frame(record: bytes) -> Frame:
         raise BadFrame("reply address or traceparent is no UTF-8") from problem
     commands, unreadable = _commands(record, header, count)
     return Frame(commands, reply_to, traceparent, correlation_id, map_version, unreadable)
+
+
+def traceparent_of(record: bytes) -> str:
+    """The trace context of a record, without a look at the rest; "" where there is none, or no frame."""
+    length = record[_TRACE_AT] if len(record) >= _FIXED else 0
+    if not length:
+        return ""
+    start = _FIXED + record[_TRACE_AT - 1]
+    return record[start : start + length].decode("latin-1")
 
 
 def encode_state(state: PartState) -> bytes:

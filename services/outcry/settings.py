@@ -100,6 +100,18 @@ class Settings:
     log_level: str = _setting(
         "info", "OUTCRY_LOG_LEVEL", one_of("debug", "info", "warning", "error"), "how much is logged"
     )
+    log_format: str = _setting(
+        "text", "OUTCRY_LOG_FORMAT", one_of("text", "json"), "log lines for people, or one JSON object a line"
+    )
+    otlp_endpoint: str = _setting(
+        "",
+        "OUTCRY_OTLP_ENDPOINT",
+        TEXT,
+        "where traces are sent, as http://host:4318 (OTLP over HTTP); empty: no traces",
+    )
+    trace_sample: float = _setting(
+        0.01, "OUTCRY_TRACE_SAMPLE", number(0, 1), "share of the orders that are traced without their callers' asking"
+    )
     simulation_enabled: bool = _setting(
         True, "SIMULATION_ENABLED", SWITCH, "whether a simulated crowd trades, and the past has candles"
     )

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from outcry.adapters.clock import SystemClock
 from outcry.adapters.memory import MemoryFeed, MemoryShared
 from outcry.adapters.sqlite import InUse as InUse
 from outcry.adapters.sqlite import Store
+from outcry.adapters.watched import EngineWatch
 from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.admin import masterkey
@@ -41,10 +43,14 @@ from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
 from outcry.settings import DEMO_SYMBOLS, Settings
 from outcry.telemetry import Telemetry
+from outcry.telemetry.process import feel_pulse, watch_collector
+from outcry.telemetry.traces import Tracer
 from outcry.wiring.at_rest import LEDGER_FILE, MASTER_KEY_FILE, key_path, vault_of
 from outcry.wiring.endpoints import ENDPOINTS
-from outcry.wiring.process import Progress, begin_logging, in_loop, spare_the_collector
+from outcry.wiring.observing import observe_desk, observe_engine, observe_streams
+from outcry.wiring.process import Progress, begin_logging, in_loop, spare_the_collector, tracer_of
 
+ROLE: Final = "up"
 POD: Final = "embedded"  # the directory's lock keeps it unique, so a restart takes its own leases back at once
 DRAIN_SECONDS: Final = 5.0  # for accepted orders to get their answers at the end
 GOODBYE_SECONDS: Final = 0.5  # over which WebSocket clients are closed
@@ -55,7 +61,7 @@ SWITCH_SECONDS: Final = 0.0005  # the ledger's writer gets the interpreter back 
 class Exchange:
     """Every role in one process on one data directory: ``start``, let ``app`` be served, ``stop``."""
 
-    def __init__(self, settings: Settings, progress: Progress, url: str = "") -> None:
+    def __init__(self, settings: Settings, progress: Progress, url: str = "", tracer: Tracer | None = None) -> None:
         self.settings = settings
         self._url = url
         self._progress = progress
@@ -64,6 +70,8 @@ class Exchange:
         self.feed = MemoryFeed()
         self.store = Store(self._folder / LEDGER_FILE, clock=self.clock)
         self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
+        self._tracer = tracer or tracer_of(settings, pod=POD, role=ROLE)
+        self._unwatch = watch_collector(self.telemetry.gc_pauses)
 
     async def start(self) -> None:
         """Opens the store, founds the venue, recovers, and lets every role run. Raises Damaged, OutOfService."""
@@ -94,17 +102,22 @@ class Exchange:
         """Builds the roles and the app; nothing runs yet."""
         store, settings, clock = self.store, self.settings, self.clock
         partitions = range(settings.partitions)
+        watch = EngineWatch(self.telemetry, self._tracer)
         self.engine = Engine(
-            journal=store.journal, ledger=store.ledger, lease=store.lease, feed=self.feed, clock=clock,
-            owner=POD, partitions=partitions,
+            journal=watch.journal(store.journal), ledger=watch.ledger(store.ledger), lease=watch.lease(store.lease),
+            feed=watch.publisher(self.feed), clock=clock, owner=POD, partitions=partitions,
         )  # fmt: skip
         self.keeper = Keeper(
-            ledger=store.ledger, journal=store.journal, clock=clock, partitions=partitions, settings=settings
-        )
+            ledger=watch.ledger(store.ledger), journal=store.journal, clock=clock, partitions=partitions,
+            settings=settings,
+        )  # fmt: skip
         self.desk = Desk(
             ledger=store.ledger, journal=store.journal, feed=self.feed, clock=clock, settings=settings, pod=POD,
             telemetry=self.telemetry, halted=self.engine.halted, lags=lambda: self.engine.lags,
+            tracer=self._tracer,
         )  # fmt: skip
+        observe_engine(self.telemetry, self.engine, clock)
+        observe_desk(self.telemetry, self.desk, settings)
         self.venue = Venue(
             settings=settings, ledger=store.ledger, feed=self.feed, shared=MemoryShared(), clock=clock,
             order_desk=self.desk, telemetry=self.telemetry, halted=self.engine.halted,
@@ -120,6 +133,7 @@ class Exchange:
         self.venue.operator = self._admin
         self.sockets = MarketSockets(self.hub, self.gate, users, telemetry=self.telemetry)
         self.ws_api = WsApi(self.gate, ENDPOINTS, users, telemetry=self.telemetry)
+        observe_streams(self.telemetry, lambda: (*self.sockets.clients, *self.ws_api.clients))
         served: dict[str, Asgi] = {"/ws": self.sockets, "/stream": self.sockets, "/ws-api/v3": self.ws_api}
         self.app = build_app(self.venue, self.gate, ENDPOINTS, served, telemetry=self.telemetry)
 
@@ -145,6 +159,7 @@ class Exchange:
         self.crew.add("streams", self.hub.supervise)
         self.crew.add("windows", lambda: self.feed.supervise_cuts(self.clock))
         self.crew.add("watch", self._watch)
+        self.crew.add("pulse", partial(feel_pulse, self.telemetry.loop_lag))
         self.control = Control(self._admin, self._folder, self._url)
         await self.control.start()
         if self.settings.simulation_enabled:
@@ -153,8 +168,6 @@ class Exchange:
 
     async def _watch(self) -> None:
         """Tells health and metrics how the engine fares."""
-        self.telemetry.lag.set_function(lambda: self.engine.lag)
-        self.telemetry.halted.set_function(lambda: len(self.engine.halted))
         while True:
             state, cause = "ok", ""
             if self.engine.stalled:
@@ -205,11 +218,14 @@ class Exchange:
             await self.engine.stop()
             await self.crew.stop_all()
         await asyncio.to_thread(self.store.close)
+        self._unwatch()
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
 
 
 def serve(settings: Settings, progress: Progress) -> int:
     """Runs the exchange until a signal ends it; returns the exit status. Raises what ``Exchange.start`` raises."""
-    begin_logging(settings)
+    begin_logging(settings, pod=POD, role=ROLE)
     return in_loop(_serve(settings, progress))
 
 

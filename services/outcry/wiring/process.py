@@ -2,14 +2,14 @@
 
 import asyncio
 import gc
-import logging
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 import uvloop
 
-from outcry.settings import Settings
+from outcry.settings import Settings, SettingsError
+from outcry.telemetry import logs
+from outcry.telemetry.traces import Tracer
 
 COLLECT_AFTER: Final = (50_000, 20, 100)  # allocations, and generations, between two collections
 
@@ -23,13 +23,21 @@ def in_loop(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-def begin_logging(settings: Settings) -> None:
+def begin_logging(settings: Settings, *, pod: str, role: str) -> None:
     """Logs to standard error from now on."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for loud in ("uvicorn.error", "kafka", "alembic"):
-        logging.getLogger(loud).setLevel(logging.WARNING)
+    logs.begin(settings.log_level, settings.log_format, pod=pod, role=role)
+
+
+def tracer_of(settings: Settings, *, pod: str, role: str) -> Tracer | None:
+    """Who writes traces; None where none are wanted. Raises SettingsError where that needs what is not installed."""
+    if not settings.otlp_endpoint:
+        return None
+    try:
+        from outcry.telemetry.otel import otlp_tracer
+    except ModuleNotFoundError as missing:
+        raise SettingsError(f"OUTCRY_OTLP_ENDPOINT needs the extra outcry[otel]: {missing}.") from None
+    who = {"service.instance.id": pod, "service.namespace": "outcry", "outcry.role": role}
+    return otlp_tracer(settings.otlp_endpoint, settings.trace_sample, **who)
 
 
 def spare_the_collector() -> None:

@@ -12,6 +12,7 @@ from outcry.roles.api.wire import Asgi
 from outcry.roles.stream.protocol import StreamProtocol
 from outcry.settings import ClusterSettings
 from outcry.wiring.api import Api
+from outcry.wiring.backbone import named
 from outcry.wiring.engine import EngineRole
 from outcry.wiring.process import Progress, begin_logging, in_loop, spare_the_collector
 from outcry.wiring.setup import set_up
@@ -42,31 +43,31 @@ class Served(Role, Protocol):
 
 def api(settings: ClusterSettings, progress: Progress) -> int:
     """Runs an api process until a signal ends it."""
-    return _run(settings, _served(Api(settings), progress))
+    return _run(settings, Api.role, _served(Api(settings), progress))
 
 
 def stream(settings: ClusterSettings, progress: Progress) -> int:
     """Runs a stream process until a signal ends it."""
-    return _run(settings, _served(Stream(settings), progress))
+    return _run(settings, Stream.role, _served(Stream(settings), progress))
 
 
 def engine(settings: ClusterSettings, progress: Progress) -> int:
     """Runs an engine process until a signal ends it."""
-    return _run(settings, _unserved(EngineRole(settings), progress))
+    return _run(settings, EngineRole.role, _unserved(EngineRole(settings), progress))
 
 
 def simulate(settings: ClusterSettings, progress: Progress) -> int:
     """Runs the crowd until a signal ends it."""
-    return _run(settings, _until_told(Simulate(settings, progress).run))
+    return _run(settings, "simulate", _until_told(Simulate(settings, progress).run))
 
 
 def setup(settings: ClusterSettings, progress: Progress) -> int:
     """Makes the cluster ready."""
-    return _run(settings, set_up(settings, progress)) or 0
+    return _run(settings, "setup", set_up(settings, progress)) or 0
 
 
-def _run(settings: ClusterSettings, main: Any) -> int:
-    begin_logging(settings)
+def _run(settings: ClusterSettings, role: str, main: Any) -> int:
+    begin_logging(settings, pod=named(settings).pod, role=role)
     sys.setswitchinterval(SWITCH_SECONDS)
     return int(in_loop(main) or 0)
 

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import httpx
 
 from outcry.settings import Settings
+from outcry.telemetry.traces import Tracer
 from outcry.wiring.embedded import Exchange
 
 KEY, SECRET = "outcry-demo-key-1", "outcry-demo-secret-1"
@@ -40,10 +41,12 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, **settings: Any) -> AsyncIterator[tuple[Exchange, Client]]:
+async def running(
+    folder: Path, *, tracer: Tracer | None = None, **settings: Any
+) -> AsyncIterator[tuple[Exchange, Client]]:
     """An exchange for the length of a ``with`` block; without simulation unless ``settings`` say otherwise."""
     chosen = Settings(**{"data_dir": str(folder), "simulation_enabled": False, "limits": "off", **settings})
-    exchange = Exchange(chosen, lambda line: None)
+    exchange = Exchange(chosen, lambda line: None, tracer=tracer)
     try:
         await exchange.start()
         client = Client(exchange)

@@ -29,6 +29,8 @@ from outcry.roles.api.wire import (
     limit_headers,
 )
 from outcry.telemetry import Telemetry
+from outcry.telemetry.logs import trace_id
+from outcry.telemetry.traces import trace_id_of
 
 MAX_IN_FLIGHT: Final = 5_000  # requests being answered; more are refused with 503 -1008
 POLICY: Final = 1008  # close code of a WebSocket to nowhere (RFC 6455)
@@ -122,6 +124,7 @@ class Front:
             if self._in_flight > MAX_IN_FLIGHT:
                 raise overloaded()
             head = head_of(scope)
+            trace_id.set(trace_id_of(head.traceparent) if head.traceparent else "")
             micros = wants_micros(head.time_unit)
             head.body = await body_of(head, receive)
             call = await self._gate.rest(endpoint, head)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from outcry.ports import Outcome
 from outcry.roles.api.answers import placed
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
-from outcry.roles.api.errors import Refusal
+from outcry.roles.api.errors import UNKNOWN_OUTCOME, Refusal
 from outcry.roles.api.idempotency import StoredAnswer, once, refused
 from outcry.roles.api.intents import Place
 from outcry.roles.api.orderform import ORDER_PARAMS, Caller, caller_of, place_of
@@ -17,7 +17,6 @@ from outcry.roles.api.tickets import Answer, Key
 from outcry.roles.api.trading import EXAMPLE_ORDER, stored_outcome
 
 MAX_ORDERS: Final = 50
-UNKNOWN: Final = -1007
 OTHER_PAYLOAD: Final = -1098
 
 _RECIPE = Recipe(ORDER_PARAMS, strict=True)
@@ -45,7 +44,7 @@ class Item:
     def take(self, answer: Answer) -> None:
         """Keeps the desk's answer. Raises Refusal 422 where the batch's key was used with another payload."""
         assert self.place is not None
-        self.entered = isinstance(answer, Outcome) or answer.code == UNKNOWN
+        self.entered = isinstance(answer, Outcome) or answer.code == UNKNOWN_OUTCOME
         if not isinstance(answer, Outcome) and answer.code == OTHER_PAYLOAD:
             raise answer  # the key is that of another batch: nothing of this one was placed
         if isinstance(answer, Refusal) or answer.code:
@@ -77,7 +76,7 @@ async def place_batch(call: Call) -> Any:
 
     async def work(key: Key) -> StoredAnswer:
         await _submit_keyed(call, placing, key)
-        known = all(item.answer.get("code") != UNKNOWN for item in placing)
+        known = all(item.answer.get("code") != UNKNOWN_OUTCOME for item in placing)
         # Without an order in the market the batch has no key: what is kept under it is another batch's answer.
         entered = any(item.entered for item in placing)
         return StoredAnswer(200, _results(items), known and entered, entered or not known)
@@ -95,7 +94,8 @@ async def place_batch(call: Call) -> Any:
 
 async def _submit(call: Call, items: Sequence[Item], key: Key | None) -> None:
     places = [item.place for item in items if item.place is not None]
-    answers = await call.venue.desk.submit_all(places, key, call.traceparent)
+    began, call.began = call.began, 0.0  # what comes in a second step was admitted with the first
+    answers = await call.venue.desk.submit_all(places, key, call.traceparent, began=began)
     for item, answer in zip(items, answers, strict=True):
         item.take(answer)
 

@@ -14,6 +14,7 @@ from typing import Final
 from outcry.market.commands import AmendOrder, AnyCommand, CancelAll
 from outcry.ports import Clock, Journal, Ledger, Listener, Outcome, OutcomeUnknown, OutOfService
 from outcry.roles.api.cashier import Cashier, cancel_command
+from outcry.roles.api.desknotes import DeskNotes
 from outcry.roles.api.errors import Refusal, market_closed, outcome_unknown, overloaded
 from outcry.roles.api.framing import Parcel, pack
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, PlacePair
@@ -22,6 +23,7 @@ from outcry.roles.api.resolver import Resolver
 from outcry.roles.api.tickets import Answer, Key, Name, Request, Ticket, must_wait, new_names, new_orders
 from outcry.settings import Settings
 from outcry.telemetry import Telemetry
+from outcry.telemetry.traces import Tracer
 
 MAX_BATCH: Final = 512  # tickets of one micro-batch
 MAX_LAG_RECORDS: Final = 5_000  # behind by more, a partition gets no new orders: they would outlive their bounds
@@ -39,14 +41,15 @@ class Desk:
     def __init__(
         self, *, ledger: Ledger, journal: Journal, feed: Listener, clock: Clock, settings: Settings, pod: str,
         telemetry: Telemetry | None = None, halted: Mapping[int, str] | None = None,
-        lags: Callable[[], Mapping[int, int]] = dict,
+        lags: Callable[[], Mapping[int, int]] = dict, tracer: Tracer | None = None,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._journal = journal
         self._clock = clock
         self._settings = settings
         self._pod = pod
-        self._telemetry = telemetry or Telemetry()
+        self._notes = DeskNotes(telemetry or Telemetry())
+        self._tracer = tracer
         self._halted = {} if halted is None else halted
         self._lags = lags
         self._resolver = Resolver(ledger, self._settle)
@@ -70,32 +73,40 @@ class Desk:
         """Commands taken in that have no answer yet; at ``settings.admit_window`` new ones are refused."""
         return self._unacknowledged
 
-    async def submit(self, intent: Intent, key: Key | None = None, traceparent: str = "") -> Outcome:
+    async def submit(
+        self, intent: Intent, key: Key | None = None, traceparent: str = "", *, began: float = 0.0
+    ) -> Outcome:
         """What came of one intent.
 
         Raises Refusal for what was refused before the journal and for an unknown outcome; Replayed and Unsettled
         with a ``key``. A refusal of the market is an Outcome with a code.
         """
-        (answer,) = await self.submit_all([intent], key, traceparent)
+        (answer,) = await self.submit_all([intent], key, traceparent, began=began)
         if isinstance(answer, Refusal):
             raise answer
         return answer
 
     async def submit_all(
-        self, intents: Sequence[Intent], key: Key | None = None, traceparent: str = ""
+        self, intents: Sequence[Intent], key: Key | None = None, traceparent: str = "", *, began: float = 0.0
     ) -> list[Answer]:
-        """One answer per intent, in their order; ``key`` is claimed with the first. Raises Refusal when full."""
+        """One answer per intent, in their order; ``key`` is claimed with the first. Raises Refusal when full.
+
+        ``began`` is when their request came, on the steady clock.
+        """
         if not intents:
             return []
         self._admit(intents)
-        request = Request(len(intents), asyncio.get_running_loop().create_future(), traceparent)
+        request = Request(len(intents), asyncio.get_running_loop().create_future(), traceparent, began)
         since, first = time.monotonic(), self._last_command_id + 1
         self._last_command_id += len(intents)
         for place, intent in enumerate(intents):
             self._queue.append(Ticket(intent, first + place, request, place, key, since))
             key = None
         self._arrived.set()
-        return await request.done
+        try:
+            return await request.done
+        finally:
+            self._notes.answered(request, since, self._tracer)
 
     async def run(self) -> None:
         """Works until canceled. Ends with an exception only for a bug of ours, and may then be run again."""
@@ -167,6 +178,7 @@ class Desk:
 
     async def _enter(self, batch: Sequence[Ticket]) -> list[Ticket]:
         """Resolves and holds; returns the tickets that have a command for the journal."""
+        self._notes.micro_batch.observe(len(batch))
         self._refuse(batch)
         await self._attempt(self._resolver.resolve, [t for t in batch if type(t.intent) not in (Place, PlacePair)])
         placing = [t for t in batch if not t.settled and (type(t.intent) is Place or new_orders(t.intent))]
@@ -215,9 +227,10 @@ class Desk:
             return
         for ticket in tickets:
             self._waiting[ticket.command_id] = ticket
-        tasks.create_task(self._append(pack(tickets, self._pod)))
+        held = self._notes.held(tickets)
+        tasks.create_task(self._append(pack(tickets, self._pod, self._tracer), held))
 
-    async def _append(self, parcels: Sequence[Parcel]) -> None:
+    async def _append(self, parcels: Sequence[Parcel], held: float) -> None:
         """A failed append is unknown: the look-up finds out, or the orders' bounds pass and they are voided."""
         try:
             offsets = await self._journal.append([(parcel.part, parcel.frame) for parcel in parcels])
@@ -227,6 +240,7 @@ class Desk:
             about_open_orders = [t for parcel in parcels for t in parcel.tickets if not t.order_ids]
             self._settle_all(about_open_orders, overloaded())
             return
+        self._notes.journaled(parcels, held)
         for parcel, offset in zip(parcels, offsets, strict=True):
             for ticket in parcel.tickets:
                 ticket.offset = offset
@@ -250,16 +264,13 @@ class Desk:
         elif not isinstance(answer, Outcome):
             ticket.request.fail(answer)
             return
-        self._note(ticket, answer)
+        if ticket.command is not None:
+            self._notes.settled(ticket, answer)
         ticket.request.put(ticket.place, answer)
 
     def _settle_all(self, tickets: Sequence[Ticket], refusal: Refusal) -> None:
         for ticket in tickets:
             self._settle(ticket, refusal)
-
-    def _note(self, ticket: Ticket, answer: Answer) -> None:
-        if ticket.command is not None:
-            self._telemetry.note_order(time.monotonic() - ticket.since, refused=answer.code != 0)
 
     async def _follow_up(self) -> None:
         """Asks the ledger about late tickets, and gives up on those that are too late."""

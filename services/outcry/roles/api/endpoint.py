@@ -59,6 +59,7 @@ class Call:
     idempotency_key: str = ""
     valid_until_us: int = 0  # timestamp + recvWindow of a signed request, microseconds
     traceparent: str = ""
+    began: float = 0.0  # when the request came, on the steady clock; 0.0 where nobody looked
     headers: dict[str, str] = field(default_factory=dict)  # to put onto the response
     spent: tuple[Any, ...] = ()  # the limits it touched (limits.Spent)
 

@@ -1,7 +1,9 @@
 """Every refusal that a client can meet, with Binance's numbers and exact texts (wire-api: texts are API)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+UNKNOWN_OUTCOME: Final = -1007
 
 
 class Refusal(Exception):
@@ -70,7 +72,7 @@ def overloaded(retry_after_seconds: int = 1) -> Refusal:
 
 def outcome_unknown() -> Refusal:
     return Refusal(
-        -1007,
+        UNKNOWN_OUTCOME,
         "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
         504,
     )

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from outcry.codec import MAX_COMMANDS, MAX_FRAME_BYTES, encode_frame
 from outcry.market.commands import AnyCommand, CancelAll, PlaceList, PlaceOrder, ReplaceOrder
+from outcry.roles.api.journeys import trace_of
 from outcry.roles.api.tickets import Ticket
+from outcry.telemetry.traces import Trace, Tracer
 
 # Upper bounds of an encoded command: every whole number at its longest, client ids of 36 characters.
 MAX_PLACE_BYTES = 280
@@ -22,14 +24,15 @@ class Parcel:
     part: int
     frame: bytes
     tickets: list[Ticket]
+    trace: Trace | None = None  # of one of them
 
 
-def pack(tickets: Sequence[Ticket], reply_to: str) -> list[Parcel]:
+def pack(tickets: Sequence[Ticket], reply_to: str, tracer: Tracer | None = None) -> list[Parcel]:
     """Frames in which the commands of each partition keep their order."""
     stacks: dict[int, list[Ticket]] = {}
     for ticket in tickets:
         stacks.setdefault(ticket.intent.instrument.partition, []).append(ticket)
-    return [Parcel(part, _encode(load, reply_to), load) for part, stack in stacks.items() for load in _loads(stack)]
+    return [_parcel(part, load, reply_to, tracer) for part, stack in stacks.items() for load in _loads(stack)]
 
 
 def _loads(stack: Sequence[Ticket]) -> list[list[Ticket]]:
@@ -56,8 +59,13 @@ def _most_bytes(command: AnyCommand) -> int:
     return MAX_REPLACE_BYTES if isinstance(command, ReplaceOrder) else MAX_PLACE_BYTES
 
 
-def _encode(load: Sequence[Ticket], reply_to: str) -> bytes:
-    """A frame has room for one trace: that of the first command that has any."""
+def _parcel(part: int, load: list[Ticket], reply_to: str, tracer: Tracer | None) -> Parcel:
+    """A frame has room for one trace: one that is written, else that of the first command that has any."""
+    trace = None if tracer is None else trace_of(load, tracer)
+    if trace is not None:
+        traceparent = trace.traceparent
+    else:
+        traceparent = next((t.request.traceparent for t in load if t.request.traceparent), "")
     commands = [ticket.command for ticket in load if ticket.command is not None]
-    traceparent = next((t.request.traceparent for t in load if t.request.traceparent), "")
-    return encode_frame(commands, reply_to=reply_to, traceparent=traceparent, correlation_id=load[0].command_id)
+    frame = encode_frame(commands, reply_to=reply_to, traceparent=traceparent, correlation_id=load[0].command_id)
+    return Parcel(part, frame, load, trace)

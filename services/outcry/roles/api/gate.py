@@ -1,8 +1,9 @@
 """Lets a request in: whose it is, whether it may, what it costs and what it says; REST and the WebSocket API alike."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from outcry.roles.api import signing
@@ -33,6 +34,7 @@ class RawRequest:
     content_type: str = ""
     idempotency_key: str = ""
     traceparent: str = ""
+    began: float = field(default_factory=time.monotonic)  # when it came, on the steady clock
 
 
 class Session(Protocol):
@@ -63,19 +65,22 @@ class Gate:
             await self._weigh_refused(refusal, request.client_ip)
             raise
         call.valid_until_us = until_us
-        call.traceparent = request.traceparent
+        call.traceparent, call.began = request.traceparent, request.began
         await self._spend(endpoint, call, request.client_ip)
         return call
 
     async def ws(self, endpoint: Endpoint, params: Mapping[str, Any], session: Session) -> Call:
         """Admits a WebSocket API request; read its JSON with ``params.read_json`` to keep fractions as text."""
+        began = time.monotonic()
         try:
-            return await self._ws(endpoint, params, session)
+            call = await self._ws(endpoint, params, session)
         except Refusal as refusal:
             if refusal.status in (418, 429):
                 now_ms = self.venue.clock.now_ms()
                 refusal.data = {"serverTime": now_ms, "retryAfter": now_ms + refusal.spent[-1].resets_ms}
             raise
+        call.began = began
+        return call
 
     async def _ws(self, endpoint: Endpoint, params: Mapping[str, Any], session: Session) -> Call:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,10 +13,11 @@ from outcry.market.commands import AnyCommand
 from outcry.ports import Outcome
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, PlacePair, Replace
+from outcry.telemetry.traces import Trace
 
 Answer = Outcome | Refusal
 Name = tuple[int, int, str]  # account, symbol, client order id
-TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+PARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +55,27 @@ class Request:
     """The intents that one caller sent together; ``done`` resolves to their answers in the same order.
 
     ``traceparent`` is the caller's W3C trace context, which goes with its commands into the journal; "" for none.
+    ``began`` is when the request came, ``settled`` when its last answer was there, on the steady clock (0.0: not yet).
     """
 
-    __slots__ = ("answers", "done", "left", "traceparent")
+    __slots__ = ("answers", "began", "done", "left", "settled", "trace", "traceparent")
 
-    def __init__(self, size: int, done: asyncio.Future[list[Answer]], traceparent: str = "") -> None:
+    def __init__(
+        self, size: int, done: asyncio.Future[list[Answer]], traceparent: str = "", began: float = 0.0
+    ) -> None:
         self.answers: list[Answer | None] = [None] * size
         self.left = size
-        self.traceparent = traceparent if TRACEPARENT.fullmatch(traceparent) else ""
+        self.traceparent = traceparent if traceparent and PARENT.fullmatch(traceparent) else ""
+        self.began = began
+        self.settled = 0.0
+        self.trace: Trace | None = None
         self.done = done
 
     def put(self, place: int, answer: Answer) -> None:
         self.answers[place] = answer
         self.left -= 1
         if not self.left and not self.done.done():
+            self.settled = time.monotonic()
             self.done.set_result([each for each in self.answers if each is not None])
 
     def fail(self, cause: Exception) -> None:

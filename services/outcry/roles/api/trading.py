@@ -48,7 +48,9 @@ ZERO_RATES: Final = {"maker": rate_text(0), "taker": rate_text(0)}
 
 async def submit(call: Call, intent: Intent, key: Key | None = None) -> Outcome:
     """What the desk answers to the call's intent, with the preventions and the lists that its orders name."""
-    outcome = await _with_preventions(call, await call.venue.desk.submit(intent, key, call.traceparent))
+    outcome = await _with_preventions(
+        call, await call.venue.desk.submit(intent, key, call.traceparent, began=call.began)
+    )
     return await _with_all_legs(call, outcome) if outcome.lists else outcome
 
 

@@ -8,6 +8,7 @@ import msgspec
 from outcry.roles.stream.frames import text_frame
 from outcry.roles.stream.names import StreamName
 from outcry.roles.stream.payloads import Payload, in_microseconds
+from outcry.telemetry.instruments import Number
 
 # How a subscriber takes a stream: a sum of these.
 RAW: Final = 0
@@ -53,9 +54,10 @@ def wrapped(name: str, payload: bytes) -> bytes:
 class Channel:
     """The subscribers of one stream, and those among them that have had no message yet."""
 
-    __slots__ = ("_newcomers", "_subscribers", "name", "stream")
+    __slots__ = ("_fanout", "_newcomers", "_subscribers", "name", "stream")
 
-    def __init__(self, stream: StreamName) -> None:
+    def __init__(self, stream: StreamName, fanout: Number | None = None) -> None:
+        self._fanout = fanout or Number()  # counts what is given to subscribers
         self.stream = stream
         self.name = stream.name
         self._newcomers: dict[Subscriber, int] = {}  # and their dialects
@@ -77,6 +79,7 @@ class Channel:
     def welcome(self, message: Message) -> None:
         """Sends a message to newcomers alone."""
         newcomers, self._newcomers = self._newcomers, {}
+        self._fanout.inc(len(newcomers))
         for subscriber, dialect in newcomers.items():
             subscriber.push(message.dressed(dialect, self.name))
 
@@ -92,5 +95,6 @@ class Channel:
         for dialect, group in enumerate(self._subscribers):
             if group:
                 frame = message.dressed(dialect, self.name)
+                self._fanout.inc(len(group))
                 for subscriber in group:
                     subscriber.push(frame)

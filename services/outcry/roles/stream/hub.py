@@ -47,7 +47,7 @@ class Hub:
         """From now on the subscriber gets every message of the stream."""
         channel = self.channels.get(stream.name)
         if channel is None:
-            channel = self.channels[stream.name] = Channel(stream)
+            channel = self.channels[stream.name] = Channel(stream, self.venue.telemetry.deliveries)
         channel.add(subscriber, dialect)
         for instrument in self._instruments_of(stream):
             self._prepare(self._board(instrument), stream)

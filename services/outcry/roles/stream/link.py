@@ -128,6 +128,11 @@ class Link:
         self.closed = False
         self.too_slow = False
 
+    @property
+    def waiting_bytes(self) -> int:
+        """What the socket could not take yet."""
+        return 0 if self._outlet.is_closing() else self._outlet.get_write_buffer_size()
+
     def push(self, frame: bytes) -> None:
         """Sends one whole frame."""
         frames = self._frames

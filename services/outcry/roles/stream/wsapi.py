@@ -29,6 +29,7 @@ CONNECT_WEIGHT: Final = 2
 MAX_ID_BYTES: Final = 256
 VERSION_PREFIX: Final = "v3/"
 BANNED: Final = 418
+OTHER: Final = "other"  # how metrics call a method that does not exist
 
 log = logging.getLogger(__name__)
 _FALSE: Final = (False, "false")
@@ -88,6 +89,11 @@ class WsApi:
             link.end()
             gauge.dec()
             del self.clients[client]
+
+    def note(self, method: str, status: int) -> None:
+        """One request was answered."""
+        known = method in self.methods or method in SESSION_METHODS
+        self.telemetry.socket_requests.labels(method if known else OTHER, str(status)).inc()
 
     async def goodbye(self, spread_seconds: float = 1.0) -> None:
         """Tells every client that the server ends, and closes them with 1001."""
@@ -167,7 +173,9 @@ class WsClient:
                     refusal.spent = call.spent
                 else:
                     refusal = await self._charged(refusal)
+            self._api.note(request.method, refusal.status)
             return self._refusal(bytes(request.id), refusal, shown=shown)
+        self._api.note(request.method, 200)
         return b'{"id":%b,"status":200,"result":%b%b}' % (
             bytes(request.id), encode(result), _limits(call.spent) if shown else b"",
         )  # fmt: skip

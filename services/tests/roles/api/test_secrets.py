@@ -8,23 +8,33 @@ from typing import Any
 import pytest
 
 from outcry.roles.admin.control import ask_running
+from outcry.telemetry.logs import JsonLines
 from tests.support.gated import gated
 from tests.support.inprocess import running
+from tests.support.notebook import Notebook
+from tests.test_traces import ORDER
 
 
 async def test_a_secret_is_nowhere_but_in_its_first_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    async with running(tmp_path) as (_, client):
+    book = Notebook(sample=1.0)
+    async with running(tmp_path, tracer=book.tracer) as (_, client):
         key = await ask_running(tmp_path, "keys.create", {"account": 1001, "actor": "tester"})
         canary, master = key["secret"], (tmp_path / "master.key").read_bytes()
         client.key, client.secret = key["key"], canary
         assert (await client.signed("GET", "/api/v3/account"))[0] == 200
+        assert (await client.signed("POST", "/api/v3/order", **ORDER))[0] == 200
         client.secret = canary[:-1]
         assert (await client.signed("GET", "/api/v3/account"))[0] == 400
         told = [await ask_running(tmp_path, verb, {}) for verb in ("keys.list", "audit.list")]
-        pages = [(await client.http.get(path)).text for path in ("/metrics", "/api/health/detailed", "/docs")]
+        pages = [
+            (await client.http.get(path)).text for path in ("/metrics", "/api/metrics", "/api/health/detailed", "/docs")
+        ]
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file() and path.name != "master.key")
-    for text in (repr(told), caplog.text, *pages):
+    logged = "\n".join(map(JsonLines("pod", "up").format, caplog.records))
+    spans = "\n".join(span.to_json() for span in book.spans)
+    assert "order" in spans and logged
+    for text in (repr(told), caplog.text, logged, spans, *pages):
         assert canary not in text and master.hex() not in text
     assert canary.encode() not in written and bytes.fromhex(canary) not in written and master not in written
 

@@ -1,22 +1,16 @@
-"""Metric names, the figures of the last minute, and how much of the machine this process uses."""
+"""The figures of the last minute, second by second, and of all time: orders, trades, money, latencies."""
 
-import resource
-import sys
 import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from outcry.telemetry.process import memory_bytes
 
 MAX_RETENTION_SECONDS: Final = 86_400
 SUB_BUCKETS: Final = 16  # a latency is kept to 1 part in 16
-SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-STATM: Final = Path("/proc/self/statm")
-PAGE_BYTES: Final = resource.getpagesize()
 
 
 @dataclass(slots=True)
@@ -32,48 +26,38 @@ class Second:
     cpu_seconds: float = 0.0  # of the process, since its start
 
 
-class Telemetry:
-    """Counts what happens. Every method is cheap, for it runs on the event loop beside the orders."""
+class LastMinute:
+    """Seconds in which something happened. Every method that notes is cheap: it runs beside the orders."""
 
-    def __init__(self, window_seconds: int = 60, retention_seconds: int = 3600) -> None:
+    def __init__(self, window_seconds: int, retention_seconds: int) -> None:
         self.window_seconds = window_seconds
-        self.registry = CollectorRegistry()
         self._seconds: deque[Second] = deque(maxlen=min(retention_seconds, MAX_RETENTION_SECONDS))
         self._started = int(time.monotonic())
-        self.requests = self._counter("outcry_http_requests", "REST requests answered", "method", "route", "status")
-        self.request_seconds = Histogram(
-            "outcry_http_request_seconds", "Seconds to answer", ("route",), buckets=SECONDS, registry=self.registry
-        )
-        self.orders = self._counter("outcry_orders", "Order commands that got their outcome from the engine")
-        self._untold_orders = 0  # not in the counter yet, whose every step takes a lock
-        self.trades = self._counter("outcry_trades", "Trades committed", "symbol")
-        self.errors = self._counter("outcry_errors", "Unexpected exceptions, by role", "role")
-        self.sockets = self._gauge("outcry_websocket_clients", "Open WebSocket connections", "kind")
-        self.slow_closed = self._counter("outcry_websocket_slow_closed", "WebSocket clients closed for being slow")
-        self.lag = self._gauge("outcry_engine_lag_records", "Journal records not yet applied")
-        self.halted = self._gauge("outcry_engine_halted_partitions", "Partitions in HALT")
-        self.memory = self._gauge("outcry_memory_bytes", "Resident memory")
-        self.wishes = self._counter("outcry_simulation_requests", "Requests of the simulated crowd", "result")
+        self._past_orders = 0  # before the newest second
+        self._past_latencies: Tally[int] = Tally()
 
-    def note_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One REST request was answered; ``route`` is a path of the table, never what a client made up."""
-        self.requests.labels(method, route, str(status)).inc()
-        self.request_seconds.labels(route).observe(seconds)
-
-    def note_order(self, seconds: float, *, refused: bool = False) -> None:
-        """An order command got its outcome ``seconds`` after it was asked for."""
-        self._untold_orders += 1
-        second = self._now()
+    def note_order(self, now: float, seconds: float, refused: bool) -> None:
+        """At ``now`` of the steady clock an order command got its outcome, ``seconds`` after it was asked for."""
+        second = self._second(int(now))
         second.orders += 1
         second.refused += refused
         second.latencies[bucket_of(seconds)] += 1
 
-    def note_trades(self, symbol: str, count: int, amount: int) -> None:
+    def note_trades(self, count: int, amount: int) -> None:
         """``count`` trades for ``amount`` quote minor units were committed."""
-        self.trades.labels(symbol).inc(count)
-        second = self._now()
+        second = self._second(int(time.monotonic()))
         second.trades += count
         second.volume += amount
+
+    @property
+    def orders(self) -> int:
+        """Since the start."""
+        return self._past_orders + (self._seconds[-1].orders if self._seconds else 0)
+
+    @property
+    def latencies(self) -> Tally[int]:
+        """Since the start, by ``bucket_of``."""
+        return self._past_latencies + self._seconds[-1].latencies if self._seconds else Tally()
 
     def figures(self) -> dict[str, float]:
         """The figures of GET /api/metrics over the last window; latencies in milliseconds, volume in USD."""
@@ -112,16 +96,11 @@ class Telemetry:
             for each in self._seconds
         ]
 
-    def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        self.orders.inc(self._untold_orders)
-        self._untold_orders = 0
-        self.memory.set(memory_bytes())
-        return generate_latest(self.registry)
-
-    def _now(self) -> Second:
-        at = int(time.monotonic())
+    def _second(self, at: int) -> Second:
         if not self._seconds or self._seconds[-1].at != at:
+            if self._seconds:
+                self._past_orders += self._seconds[-1].orders
+                self._past_latencies.update(self._seconds[-1].latencies)
             self._seconds.append(Second(at, cpu_seconds=time.process_time()))
         return self._seconds[-1]
 
@@ -130,12 +109,6 @@ class Telemetry:
             if second.at < now - self.window_seconds:
                 return
             yield second
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(name, text, labels, registry=self.registry)
 
 
 def bucket_of(seconds: float) -> int:
@@ -155,12 +128,17 @@ def percentile_ms(latencies: Tally[int], percent: int) -> float:
     return 0.0
 
 
-def memory_bytes() -> int:
-    """Resident memory now; where the system does not tell, the most there ever was."""
-    if STATM.exists():
-        return int(STATM.read_text().split()[1]) * PAGE_BYTES
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+def by_bounds(latencies: Tally[int], bounds: tuple[float, ...]) -> tuple[list[int], float]:
+    """How many latencies lie above each bound's predecessor and not above it, those above all last; and their sum.
+
+    A bucket counts as its upper end, in seconds.
+    """
+    counts, total = [0] * (len(bounds) + 1), 0.0
+    for bucket, count in latencies.items():
+        seconds = _micros_of(bucket) / 1e6
+        counts[sum(bound < seconds for bound in bounds)] += count
+        total += seconds * count
+    return counts, total
 
 
 def _micros_of(bucket: int) -> int:
