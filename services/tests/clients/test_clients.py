@@ -1,5 +1,6 @@
 """Trading libraries and a bot, unmodified and each in an environment of its own, against a running exchange."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,12 +8,15 @@ import sqlite3
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.venue import Exchange, running_exchange
+from tests.support.cluster import running_cluster
+from tests.support.venue import running_exchange
 
 ROOT = Path(__file__).resolve().parents[3]
 BOTS = Path(__file__).parent / "bots"
@@ -22,15 +26,39 @@ PATIENCE_SECONDS = 150
 pytestmark = pytest.mark.client
 
 
-@pytest.fixture(scope="module")
-def exchange(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with running_exchange(tmp_path_factory.mktemp("clients"), simulation=True) as venue:
+@dataclass
+class Place:
+    """Where a client finds the exchange, and as whom it trades there."""
+
+    url: str
+    stream_url: str
+    key: str
+    secret: str
+    log: Callable[[], str]
+
+
+@pytest.fixture(scope="module", params=["cluster", "embedded"])
+def exchange(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("clients")
+    with embedded(folder) if request.param == "embedded" else cluster(folder) as place:
         for symbol in ("BTCUSD", "ETHUSD"):
-            await_trades(venue, symbol)
-        yield venue
+            await_trades(place, symbol)
+        yield place
 
 
-def await_trades(venue: Exchange, symbol: str) -> None:
+@contextlib.contextmanager
+def embedded(folder: Path) -> Iterator[Place]:
+    with running_exchange(folder, simulation=True) as venue:
+        yield Place(venue.url, venue.url.replace("http", "ws", 1), KEY, SECRET, venue.log)
+
+
+@contextlib.contextmanager
+def cluster(folder: Path) -> Iterator[Place]:
+    with running_cluster(folder, OUTCRY_LIMITS="off") as running:
+        yield Place(running.url, running.stream_url, *running.key(1001), running.log)
+
+
+def await_trades(venue: Place, symbol: str) -> None:
     """Bots expect a market that trades: a new one gets a minute to begin."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -52,15 +80,16 @@ def python_of(client: str) -> Path:
     return path
 
 
-def findings(client: str, script: str, exchange: Exchange) -> dict[str, Any]:
-    command = [str(python_of(client)), str(BOTS / script), exchange.url, KEY, SECRET]
+def findings(client: str, script: str, exchange: Place) -> dict[str, Any]:
+    where = [exchange.url, exchange.key, exchange.secret, exchange.stream_url]
+    command = [str(python_of(client)), str(BOTS / script), *where]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
 
-def test_ccxt_trades_over_rest(exchange: Exchange) -> None:
+def test_ccxt_trades_over_rest(exchange: Place) -> None:
     assert findings("ccxt", "ccxt_rest.py", exchange) == {
         "markets": 8,
         "market_type": "spot",
@@ -96,7 +125,7 @@ def test_ccxt_trades_over_rest(exchange: Exchange) -> None:
     }
 
 
-def test_ccxt_pro_watches_and_trades_over_sockets(exchange: Exchange) -> None:
+def test_ccxt_pro_watches_and_trades_over_sockets(exchange: Place) -> None:
     assert findings("ccxt", "ccxt_pro.py", exchange) == {
         "book_sides": True,
         "book_not_crossed": True,
@@ -111,7 +140,7 @@ def test_ccxt_pro_watches_and_trades_over_sockets(exchange: Exchange) -> None:
     }
 
 
-def test_python_binance_trades_and_watches(exchange: Exchange) -> None:
+def test_python_binance_trades_and_watches(exchange: Place) -> None:
     assert findings("python-binance", "python_binance.py", exchange) == {
         "symbols": 8,
         "tested": True,
@@ -136,22 +165,22 @@ def test_python_binance_trades_and_watches(exchange: Exchange) -> None:
     }
 
 
-def addresses(url: str) -> dict[str, Any]:
+def addresses(place: Place) -> dict[str, Any]:
     """ccxt's `urls.api`, pointed at this exchange."""
-    sockets = url.replace("http", "ws", 1)
+    url, sockets = place.url, place.url.replace("http", "ws", 1)
     return {
         "public": url + "/api/v3",
         "private": url + "/api/v3",
         "sapi": url + "/sapi/v1",
         "fapiPublic": url + "/fapi/v1",
         "dapiPublic": url + "/dapi/v1",
-        "ws": {"spot": sockets + "/ws", "ws-api": {"spot": sockets + "/ws-api/v3"}},
+        "ws": {"spot": place.stream_url + "/ws", "ws-api": {"spot": sockets + "/ws-api/v3"}},
     }
 
 
-def freqtrade_settings(url: str, folder: Path) -> Path:
+def freqtrade_settings(place: Place, folder: Path) -> Path:
     """A live (not dry) configuration that trades two pairs of this exchange."""
-    ccxt_settings = {"urls": {"api": addresses(url)}}
+    ccxt_settings = {"urls": {"api": addresses(place)}}
     settings = {
         "dry_run": False,
         "stake_currency": "USD",
@@ -164,8 +193,8 @@ def freqtrade_settings(url: str, folder: Path) -> Path:
         "cancel_open_orders_on_exit": True,
         "exchange": {
             "name": "binance",
-            "key": KEY,
-            "secret": SECRET,
+            "key": place.key,
+            "secret": place.secret,
             "pair_whitelist": ["BTC/USD", "ETH/USD"],
             "ccxt_config": ccxt_settings,
             "ccxt_async_config": ccxt_settings,
@@ -191,9 +220,9 @@ def closed_trades(database: Path) -> int:
         return 0  # not created yet
 
 
-def test_freqtrade_runs_a_whole_trade(exchange: Exchange, tmp_path: Path) -> None:
+def test_freqtrade_runs_a_whole_trade(exchange: Place, tmp_path: Path) -> None:
     python = python_of("freqtrade")
-    config = freqtrade_settings(exchange.url, tmp_path)
+    config = freqtrade_settings(exchange, tmp_path)
     command = [
         str(python),
         "-m",

@@ -1,4 +1,4 @@
-"""What a ccxt.pro user watches and trades over WebSocket; prints one JSON object of findings. Usage: URL KEY SECRET."""
+"""What a ccxt.pro user watches and trades over WebSocket; prints one JSON object. Usage: URL KEY SECRET [STREAMS]."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ import ccxt.pro
 
 url, key, secret = sys.argv[1:4]
 SOCKETS = url.replace("http", "ws", 1)
+STREAMS = sys.argv[4] if len(sys.argv) > 4 else SOCKETS  # a cluster has them on processes of their own
 
 
 def venue() -> ccxt.pro.binance:
@@ -22,7 +23,7 @@ def venue() -> ccxt.pro.binance:
     }
     for name, path in paths.items():
         api[name] = url + path
-    api["ws"]["spot"] = SOCKETS + "/ws"
+    api["ws"]["spot"] = STREAMS + "/ws"
     api["ws"]["ws-api"]["spot"] = SOCKETS + "/ws-api/v3"
     return exchange
 

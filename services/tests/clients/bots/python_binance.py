@@ -1,4 +1,4 @@
-"""What a python-binance user does over REST and sockets; prints one JSON object. Usage: URL KEY SECRET."""
+"""What a python-binance user does over REST and sockets; prints one JSON object. Usage: URL KEY SECRET [STREAMS]."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ from binance.ws.depthcache import DepthCacheManager
 
 url, key, secret = sys.argv[1:4]
 SOCKETS = url.replace("http", "ws", 1)
+STREAMS = sys.argv[4] if len(sys.argv) > 4 else SOCKETS  # a cluster has them on processes of their own
 
 
 def point_here(kind) -> None:
@@ -70,7 +71,7 @@ def over_rest() -> dict[str, object]:
 async def over_sockets() -> dict[str, object]:
     client = await AsyncClient.create(key, secret)
     sockets = BinanceSocketManager(client)
-    sockets.STREAM_URL = SOCKETS + "/"
+    sockets.STREAM_URL = STREAMS + "/"
     found: dict[str, object] = {}
     async with sockets.trade_socket("BTCUSD") as stream:
         found["trade_event"] = (await asyncio.wait_for(stream.recv(), 30))["e"]
