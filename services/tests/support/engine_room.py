@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -53,6 +54,10 @@ class EngineRoom:
             settings=Settings(),
         )  # fmt: skip
         self.engine = self.new_engine()
+
+    async def process(self) -> Any:
+        """Ledger and lease as one more process would open them."""
+        return self.store
 
     def new_engine(self, **replaced: object) -> Engine:
         """An engine on this store, with some of its parts replaced."""
@@ -199,9 +204,11 @@ def list_of(room: EngineRoom, above: PlaceOrder, below: PlaceOrder) -> PlaceList
 
 
 @contextlib.asynccontextmanager
-async def engine_room(folder: Path, *, partitions: int = 1, started: bool = True) -> AsyncIterator[EngineRoom]:
+async def engine_room(
+    folder: Path, *, partitions: int = 1, started: bool = True, kind: type[EngineRoom] = EngineRoom
+) -> AsyncIterator[EngineRoom]:
     """A founded room, and at its end a look whether everything in it is sound."""
-    room = EngineRoom(folder, partitions)
+    room = kind(folder, partitions)
     await room.open()
     try:
         await room.found()

@@ -73,7 +73,8 @@ class Fleet:
 
     async def launch(self, pod: str, **more: Any) -> Engine:
         """Starts one more engine."""
-        way = self.ways[pod] = Hanging(self.room.store.ledger, self.room.store.lease)
+        store = await self.room.process()
+        way = self.ways[pod] = Hanging(store.ledger, store.lease)
         parts = {"ledger": way, "lease": way, "owner": f"{pod}/1", "lease_ms": 1_000} | more
         engine = self.engines[pod] = self.room.new_engine(**parts)
         await engine.start()
@@ -133,9 +134,9 @@ class Fleet:
 
 
 @contextlib.asynccontextmanager
-async def fleet(folder: Path, partitions: int = 4) -> AsyncIterator[Fleet]:
+async def fleet(folder: Path, partitions: int = 4, kind: type[EngineRoom] = EngineRoom) -> AsyncIterator[Fleet]:
     """A founded room whose own engine has stopped; at the end everything in it is sound."""
-    async with engine_room(folder, partitions=partitions, started=False) as room:
+    async with engine_room(folder, partitions=partitions, started=False, kind=kind) as room:
         made = Fleet(room)
         try:
             yield made

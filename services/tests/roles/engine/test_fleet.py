@@ -7,9 +7,12 @@ import pytest
 
 from outcry.adapters.sqlite import lease, results
 from outcry.leases import RESERVED
+from tests.support.engine_room import EngineRoom
 from tests.support.fleet import Fleet, fleet
+from tests.support.pg_room import PgRoom
 
 LEASE_MS = 1_000
+ROOMS = {"postgres": PgRoom, "sqlite": EngineRoom}
 PLANNED_SECONDS = 1.0  # without answers, at most, while a partition is handed over
 
 
@@ -17,6 +20,12 @@ PLANNED_SECONDS = 1.0  # without answers, at most, while a partition is handed o
 def _short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (lease, results):
         monkeypatch.setattr(module, "LEASE_MS", LEASE_MS)
+
+
+@pytest.fixture(params=sorted(ROOMS))
+def kind(request: pytest.FixtureRequest) -> type[EngineRoom]:
+    """On what the engines stand: their rules are the same on every ledger."""
+    return ROOMS[request.param]
 
 
 async def test_who_comes_second_gets_its_share(tmp_path: Path) -> None:
@@ -29,15 +38,17 @@ async def test_who_comes_second_gets_its_share(tmp_path: Path) -> None:
         assert {part: row.epoch for part, row in (await engines.leases()).items()} == epochs, "nothing flaps"
 
 
-async def test_three_that_start_at_once_come_to_fair_shares(tmp_path: Path) -> None:
-    async with fleet(tmp_path, 6) as engines:
+async def test_three_that_start_at_once_come_to_fair_shares(tmp_path: Path, kind: type[EngineRoom]) -> None:
+    async with fleet(tmp_path, 6, kind) as engines:
         await asyncio.gather(*(engines.launch(pod) for pod in "abc"))
         await engines.until_owned(a=2, b=2, c=2)
         await engines.assert_answered(await engines.load(0.3))
 
 
-async def test_the_partitions_of_a_killed_engine_are_taken_over_and_lose_nothing(tmp_path: Path) -> None:
-    async with fleet(tmp_path, 4) as engines:
+async def test_the_partitions_of_a_killed_engine_are_taken_over_and_lose_nothing(
+    tmp_path: Path, kind: type[EngineRoom]
+) -> None:
+    async with fleet(tmp_path, 4, kind) as engines:
         await engines.launch("a")
         await engines.launch("b")
         await engines.until_owned(a=2, b=2)
@@ -52,8 +63,10 @@ async def test_the_partitions_of_a_killed_engine_are_taken_over_and_lose_nothing
         assert max(engines.told.values()) == 1, "an answer may be lost with its engine, never doubled"
 
 
-async def test_an_engine_that_hung_and_comes_back_commits_and_publishes_nothing(tmp_path: Path) -> None:
-    async with fleet(tmp_path, 2) as engines:
+async def test_an_engine_that_hung_and_comes_back_commits_and_publishes_nothing(
+    tmp_path: Path, kind: type[EngineRoom]
+) -> None:
+    async with fleet(tmp_path, 2, kind) as engines:
         zombie = await engines.launch("a")
         engines.ways["a"].runs.clear()
         sent = await engines.load(0.2)
@@ -66,8 +79,10 @@ async def test_an_engine_that_hung_and_comes_back_commits_and_publishes_nothing(
         await engines.assert_answered([*sent, *await engines.load(0.2)])
 
 
-async def test_a_planned_hand_over_under_load_loses_and_doubles_nothing_and_is_quick(tmp_path: Path) -> None:
-    async with fleet(tmp_path, 4) as engines:
+async def test_a_planned_hand_over_under_load_loses_and_doubles_nothing_and_is_quick(
+    tmp_path: Path, kind: type[EngineRoom]
+) -> None:
+    async with fleet(tmp_path, 4, kind) as engines:
         await engines.launch("a")
         load = asyncio.create_task(engines.load(8))
         await asyncio.sleep(0.2)
@@ -100,8 +115,8 @@ async def test_a_hand_over_uses_the_copy_that_was_loaded_before(tmp_path: Path) 
         assert sorted(loads) == sorted(second.sessions), "each was loaded once, before it was owned"
 
 
-async def test_who_drains_gives_everything_away_and_takes_nothing(tmp_path: Path) -> None:
-    async with fleet(tmp_path, 4) as engines:
+async def test_who_drains_gives_everything_away_and_takes_nothing(tmp_path: Path, kind: type[EngineRoom]) -> None:
+    async with fleet(tmp_path, 4, kind) as engines:
         await engines.launch("a")
         await engines.launch("b")
         await engines.launch("c")
