@@ -113,9 +113,9 @@ def _version(given: argparse.Namespace) -> int:
 
 
 def _admin(given: argparse.Namespace) -> int:
-    hidden = ("run", "verb", "action", "data", "json")
+    hidden = ("run", "verb", "action", "data", "json", "person", "approve")
     params = {name: value for name, value in vars(given).items() if name not in hidden and value is not None}
-    params["actor"] = getpass.getuser()
+    params["actor"] = _actor(getattr(given, "person", None))
     result, running = wiring.administer(_settings(given), f"{given.verb}.{given.action}", params)
     if given.json:
         print(json.dumps(result))
@@ -124,6 +124,21 @@ def _admin(given: argparse.Namespace) -> int:
     if given.verb == "symbols" and given.action != "list" and not running:
         _progress("The exchange is not running: this takes effect when it starts.")
     return OK
+
+
+def _actor(person: str | None) -> str:
+    """Who acts: this user, or a person by name at this user's keyboard."""
+    return f"{person} as {getpass.getuser()}" if person else getpass.getuser()
+
+
+def _skip(given: argparse.Namespace) -> int:
+    """Shows what stands at a place of the log, or approves that it is passed over."""
+    if not given.approve:
+        given.action = "commands"
+        del given.index, given.reason
+    elif given.offset is None or given.index is None or given.reason is None:
+        return _complain("an approval names OFFSET, INDEX and --reason", MISUSED)
+    return _admin(given)
 
 
 def _settings(given: argparse.Namespace) -> Settings:
@@ -176,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_accounts(verbs)
     _add_keys(verbs)
     _add_symbols(verbs)
+    _add_partitions(verbs)
     audit = _group(verbs, "audit", "show who changed what")
     _action(audit, "list", "the newest changes first").add_argument(
         "--limit", metavar="N", type=int, default=100, help="at most so many (default: 100)"
@@ -292,6 +308,31 @@ def _add_symbols(verbs: Verbs) -> None:
     create.add_argument("--partition", metavar="N", type=int, help="which partition matches it (default: in turn)")
     for name, summary in (("halt", "refuse new orders; cancels still work"), ("open", "trade again")):
         _action(group, name, summary).add_argument("symbol", help="such as BTCUSD")
+
+
+def _add_partitions(verbs: Verbs) -> None:
+    group = _group(verbs, "partitions", "show which partitions run and which are halted")
+    _action(group, "list", "every partition, how far it is, and why it is halted")
+    halt = _act(verbs, "halt", "stop a partition: it matches nothing until it is resumed", _admin)
+    halt.add_argument("--reason", metavar="TEXT", required=True, help="why, for whoever finds it halted")
+    _act(verbs, "resume", "let a halted partition go on", _admin)
+    skip = _act(
+        verbs, "skip", "show a halted partition's next commands; have one passed over, as two people agree", _skip
+    )
+    skip.add_argument("offset", type=int, nargs="?", help="of the record (default: where the partition stands)")
+    skip.add_argument("index", type=int, nargs="?", help="of the command in its record")
+    skip.add_argument("--approve", action="store_true", help="approve that the command is rejected and never applied")
+    skip.add_argument("--reason", metavar="TEXT", help="why, for the audit log")
+
+
+def _act(verbs: Verbs, name: str, summary: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    """A verb of its own that acts on one partition."""
+    act = _verb(verbs, name, summary)
+    act.add_argument("partition", type=int, help="its number, as `outcry partitions list` shows it")
+    act.add_argument("--as", dest="person", metavar="NAME", help="who acts, where several share this user")
+    act.add_argument("--json", action="store_true", help="one JSON object for machines")
+    act.set_defaults(run=run, verb="partitions", action=name)
+    return act
 
 
 def _group(verbs: Verbs, name: str, summary: str) -> Verbs:

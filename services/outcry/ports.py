@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from outcry.claims import HoldRequest, HoldResult, KeyClaim
 from outcry.facts import WINDOWS_MS as WINDOWS_MS
@@ -276,7 +276,32 @@ class Registry(Protocol):
     async def audit_log(self, limit: int = 100) -> list[AuditRow]: ...
 
 
-class Ledger(IntakeLedger, EngineLedger, Housekeeping, QueryLedger, Registry, Protocol):
+APPROVERS: Final = 2  # people who have to agree that a command is passed over
+APPROVE_SKIP: Final = "approve skip"  # the act in the audit log
+
+
+def skip_place(place: tuple[int, int, int]) -> str:
+    """What an approval is about: partition, offset and index of the command in its record."""
+    return "/".join(map(str, place))
+
+
+class Interventions(Protocol):
+    """A person stops a partition, lets it go on, or has it pass over a command; each act with its audit row."""
+
+    async def halt_partition(self, part: int, reason: str, actor: str) -> bool:
+        """False when it is halted already, or there is none."""
+
+    async def resume_partition(self, part: int, actor: str) -> bool:
+        """False when it is not halted."""
+
+    async def approve_skip(self, place: tuple[int, int, int], reason: str, actor: str) -> list[str]:
+        """Who has approved by now: with APPROVERS of them the command at (partition, offset, index) is passed over.
+
+        Nobody, when the partition is not halted or has applied the record already.
+        """
+
+
+class Ledger(IntakeLedger, EngineLedger, Housekeeping, QueryLedger, Registry, Interventions, Protocol):
     """The one truth for money and orders."""
 
     async def ping(self) -> None:

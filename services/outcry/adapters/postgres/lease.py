@@ -116,15 +116,12 @@ class PgLease(Book):
 
     async def share(self, part: int, epoch: int, pod: str) -> bool:
         """Reserves for ``pod`` if the owner has two partitions more than it: one such decision is made at a time."""
-        try:
-            async with self._database.pool.acquire() as connection, connection.transaction():
-                if not await connection.fetchval(ONE_DECISION, self._topic):
-                    return False
-                done = await connection.execute(SHARE, self._topic, part, epoch, pod, RESERVE_MS)
-                await connection.execute(TELL, CHANNEL, f"{part}:{pod}")
-                return bool(done == "UPDATE 1")
-        except TROUBLE as error:
-            raise fault_of(error, sent=True) from error
+        async with self._database.transaction() as connection:
+            if not await connection.fetchval(ONE_DECISION, self._topic):
+                return False
+            done = await connection.execute(SHARE, self._topic, part, epoch, pod, RESERVE_MS)
+            await connection.execute(TELL, CHANNEL, f"{part}:{pod}")
+            return bool(done == "UPDATE 1")
 
     async def release(self, part: int, epoch: int) -> None:
         await self._write(RELEASE, part, epoch)
@@ -138,20 +135,20 @@ class PgLease(Book):
         """Also forgets members that have been gone for a day."""
         owner, claim, draining, ready, offers, copies = member
         terms = (owner, member.pod, claim, draining, ready, _encode(offers).decode(), list(copies), self._lease_ms)
-        await self._ask(JOIN, *terms)
+        await self._database.fetch(JOIN, *terms)
         if member != self._told:
-            await self._ask(FORGET)
+            await self._database.fetch(FORGET)
             await self._tell(owner)
             self._told = member
 
     async def leave(self, owner: str) -> None:
         self._told = None
-        await self._ask(LEAVE, owner)
+        await self._database.fetch(LEAVE, owner)
         await self._tell(owner)
 
     async def look(self) -> Table:
-        leases = await self._ask(LEASES, self._topic, FREED_MS)
-        members = await self._ask(MEMBERS)
+        leases = await self._database.fetch(LEASES, self._topic, FREED_MS)
+        members = await self._database.fetch(MEMBERS)
         return Table(tuple(Leased(*row) for row in leases), tuple(_member(*row) for row in members))
 
     async def news(self, seconds: float) -> None:
@@ -177,7 +174,7 @@ class PgLease(Book):
             raise fault_of(error, sent=True) from error
 
     async def _evict(self, part: int, owner: str) -> None:
-        await self._ask(EVICT, self._topic, part, owner)
+        await self._database.fetch(EVICT, self._topic, part, owner)
 
     async def _write(self, statement: str, *values: Any) -> list[Any]:
         """Runs one statement on the writer's connection."""
@@ -188,15 +185,8 @@ class PgLease(Book):
         except TROUBLE as error:
             raise fault_of(error, sent=True) from error
 
-    async def _ask(self, statement: str, *values: Any) -> list[Any]:
-        try:
-            found: list[Any] = await self._database.pool.fetch(statement, *values)
-            return found
-        except TROUBLE as error:
-            raise fault_of(error, sent=True) from error
-
     async def _tell(self, what: str) -> None:
-        await self._ask(TELL, CHANNEL, what)
+        await self._database.fetch(TELL, CHANNEL, what)
 
 
 def _member(*row: Any) -> Member:

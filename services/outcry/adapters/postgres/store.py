@@ -10,6 +10,7 @@ from outcry.adapters.postgres.backlog import PgBacklog
 from outcry.adapters.postgres.database import Database
 from outcry.adapters.postgres.evidence import EvidenceBook
 from outcry.adapters.postgres.intake import IntakeBook
+from outcry.adapters.postgres.interventions import InterventionBook
 from outcry.adapters.postgres.lease import PgLease
 from outcry.adapters.postgres.prints import PrintBook
 from outcry.adapters.postgres.registry import RegistryBook
@@ -21,7 +22,7 @@ LEASE_MS: Final = 6_000
 NOTE_TOPIC: Final = statement("note_topic")
 
 
-class PgLedger(IntakeBook, ResultBook, RegistryBook, PrintBook, EvidenceBook):
+class PgLedger(IntakeBook, ResultBook, RegistryBook, PrintBook, EvidenceBook, InterventionBook):
     """Keeps ``ports.Ledger``."""
 
     async def ping(self) -> None:

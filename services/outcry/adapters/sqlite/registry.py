@@ -46,7 +46,7 @@ class RegistryBook(OnFile):
 
         def job(work: Work) -> bool:
             done = PUT_ACCOUNT.run(work.db, [row]) == 1
-            return done and _note(work, actor, "create account", (str(row.account_id), row.name))
+            return done and note(work, actor, "create account", (str(row.account_id), row.name))
 
         if not await self._writer.do(job):
             raise ValueError(f"There is an account {row.account_id} already.")
@@ -54,7 +54,7 @@ class RegistryBook(OnFile):
     async def freeze_account(self, account_id: int, frozen: bool, actor: str) -> None:
         def job(work: Work) -> None:
             work.db.execute("UPDATE accounts SET frozen = ? WHERE account_id = ?", (int(frozen), account_id))
-            _note(work, actor, "freeze account" if frozen else "unfreeze account", (str(account_id), ""))
+            note(work, actor, "freeze account" if frozen else "unfreeze account", (str(account_id), ""))
 
         await self._writer.do(job)
 
@@ -73,7 +73,7 @@ class RegistryBook(OnFile):
 
         def job(work: Work) -> bool:
             done = PUT_KEY.run(work.db, [row]) == 1
-            return done and _note(work, actor, "create key", (row.api_key, f"account {row.account_id}: {row.scopes}"))
+            return done and note(work, actor, "create key", (row.api_key, f"account {row.account_id}: {row.scopes}"))
 
         if not await self._writer.do(job):
             raise ValueError(f"There is a key {row.api_key} already.")
@@ -85,7 +85,7 @@ class RegistryBook(OnFile):
             changed = work.db.execute(
                 "UPDATE api_keys SET revoked_ms = ? WHERE api_key = ? AND revoked_ms = 0", (now_ms, api_key)
             ).rowcount
-            return changed == 1 and _note(work, actor, "revoke key", (api_key, ""))
+            return changed == 1 and note(work, actor, "revoke key", (api_key, ""))
 
         return await self._writer.do(job)
 
@@ -104,7 +104,7 @@ class RegistryBook(OnFile):
             )
             action = "deposit" if amount > 0 else "withdraw"
             detail = f"{money_text(abs(amount))} {_asset_name(work, asset_id)} ({reference})"
-            _note(work, actor, action, (str(account_id), detail))
+            note(work, actor, action, (str(account_id), detail))
             return Transfer.MOVED
 
         return await self._writer.do(job)
@@ -115,7 +115,7 @@ class RegistryBook(OnFile):
             if found is None:
                 work.db.execute("INSERT INTO assets (asset) VALUES (?)", (asset,))
                 found = work.db.execute("SELECT asset_id, asset FROM assets WHERE asset = ?", (asset,)).fetchone()
-                _note(work, actor, "add asset", (asset, str(found[0])))
+                note(work, actor, "add asset", (asset, str(found[0])))
             return AssetRow(*found)
 
         return await self._writer.do(job)
@@ -168,7 +168,7 @@ def _move(work: Work, pocket: tuple[int, int], amount: int) -> bool:
     return True
 
 
-def _note(work: Work, actor: str, action: str, about: tuple[str, str]) -> bool:
+def note(work: Work, actor: str, action: str, about: tuple[str, str]) -> bool:
     """Writes an audit row; True, so that it can end a job."""
     PUT_AUDIT.run(work.db, [(work.now_ms, actor, action, *about)])
     return True

@@ -7,6 +7,7 @@ from outcry.adapters.sqlite.evidence import EvidenceBook
 from outcry.adapters.sqlite.faults import damaged
 from outcry.adapters.sqlite.housekeeping import HousekeepingBook
 from outcry.adapters.sqlite.intake import IntakeBook
+from outcry.adapters.sqlite.interventions import InterventionBook
 from outcry.adapters.sqlite.journal import SqliteJournal
 from outcry.adapters.sqlite.lease import SqliteLease
 from outcry.adapters.sqlite.lock import DirectoryLock
@@ -20,7 +21,9 @@ from outcry.adapters.sqlite.writer import Writer
 from outcry.ports import Clock, OutOfService
 
 
-class SqliteLedger(IntakeBook, ResultBook, HousekeepingBook, QueryBook, PrintBook, EvidenceBook, RegistryBook):
+class SqliteLedger(
+    IntakeBook, ResultBook, HousekeepingBook, QueryBook, PrintBook, EvidenceBook, RegistryBook, InterventionBook
+):
     """Keeps ``ports.Ledger``."""
 
     async def ping(self) -> None:

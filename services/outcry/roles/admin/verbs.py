@@ -17,6 +17,7 @@ from outcry.ports import Clock, Journal, Ledger, ReferenceTaken, Transfer
 from outcry.roles.admin import rules
 from outcry.roles.admin.asked import symbols_asked_for
 from outcry.roles.admin.founding import HMAC, Seal, terms_of
+from outcry.roles.admin.partitions import PartitionVerbs
 from outcry.roles.admin.rules import Refused
 from outcry.rows import AccountRow, AuditRow, KeyRow
 
@@ -63,6 +64,7 @@ class Admin:
             "symbols.halt": self._symbols_halt,
             "symbols.open": self._symbols_open,
             "audit.list": self._audit_list,
+            **PartitionVerbs(ledger, journal).verbs,
         }
 
     async def run(self, verb: str, params: Params) -> Result:

@@ -110,20 +110,9 @@ async def test_status_tells_what_is_owned_and_how_far_it_is(tmp_path: Path) -> N
         status = await pods.ask("engine-0", "GET", "/v1/status")
         halted = status["owned"][0]
         assert (halted["state"], "9999" in halted["reason"]) == ("halted", True)
-        await heal(pods.engines)
-
-
-async def heal(engines: Fleet) -> None:
-    """Lets the partition go on without the command that stopped it."""
-
-    def opened(work: Any) -> int:
-        offset = work.db.execute("SELECT next_offset FROM engine_partition WHERE part = 0").fetchone()[0]
-        work.db.execute("INSERT INTO engine_skip VALUES (0, ?, 0, 'no intake', 'ann, ben')", (offset,))
-        return int(work.db.execute("UPDATE engine_partition SET status = 'RUN' WHERE part = 0").rowcount)
-
-    await engines.room.store.ledger._writer.do(opened)
-    await engines.room.until(lambda: engines.engines["engine-0"].halted == {})
-    await engines.room.caught_up()
+        await pods.engines.mend(0)
+        await pods.engines.room.until(lambda: pods.engines.engines["engine-0"].halted == {})
+        await pods.engines.room.caught_up()
 
 
 async def test_a_release_moves_one_partition_to_the_pod_that_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from outcry.adapters.sqlite import lease, results
 from outcry.leases import RESERVED
 from tests.support.engine_room import EngineRoom
-from tests.support.fleet import Fleet, fleet
+from tests.support.fleet import fleet
 from tests.support.pg_room import PgRoom
 
 LEASE_MS = 1_000
@@ -168,18 +168,6 @@ async def test_a_halted_partition_stays_halted_and_the_others_move_on(tmp_path: 
         await room.until(lambda: 0 in engines.engines["b"].halted)
         await engines.kill("a")
         await engines.until_owned(b=2)
-        await mend(engines)
+        await engines.mend(0)
         await engines.until_owned(b=3)
         assert engines.engines["b"].halted == {}
-
-
-async def mend(engines: Fleet) -> None:
-    """Two people skip the stranger, and the partition runs again."""
-
-    def opened(work: object) -> int:
-        db = work.db  # type: ignore[attr-defined]
-        offset = db.execute("SELECT next_offset FROM engine_partition WHERE part = 0").fetchone()[0]
-        db.execute("INSERT INTO engine_skip VALUES (0, ?, 0, 'no intake', 'ann, ben')", (offset,))
-        return int(db.execute("UPDATE engine_partition SET status = 'RUN' WHERE part = 0").rowcount)
-
-    await engines.room.store.ledger._writer.do(opened)
