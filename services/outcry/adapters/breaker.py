@@ -59,7 +59,7 @@ class Breaker:
         if self._rests_until is None:
             return False
         if self._probing or self._clock() < self._rests_until:
-            raise OutOfService(f"{self._component} failed again and again; it is asked again in a moment.")
+            raise OutOfService(f"The {self._component} failed again and again; it is asked again in a moment.")
         self._probing = True
         return True
 

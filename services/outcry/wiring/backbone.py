@@ -7,6 +7,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+from outcry.adapters.breaker import Watch, unwatched
 from outcry.adapters.clock import SystemClock
 from outcry.adapters.kafka import KafkaJournal
 from outcry.adapters.postgres import PgStore
@@ -21,11 +22,12 @@ log = logging.getLogger(__name__)
 class Backbone:
     """Ledger and journal, which every role needs: ``open`` makes contact, ``close`` ends it. One per process."""
 
-    def __init__(self, settings: ClusterSettings) -> None:
+    def __init__(self, settings: ClusterSettings, watch: Watch = unwatched) -> None:
+        """``watch`` is told when a component is no longer asked, because it failed, and when it is again."""
         self.settings = named(settings)
         self.clock = SystemClock()
         self.lease_ms = round(settings.lease_seconds * 1000)
-        self.store = PgStore(settings.postgres, topic=settings.topic, lease_ms=self.lease_ms)
+        self.store = PgStore(settings.postgres, topic=settings.topic, lease_ms=self.lease_ms, watch=watch)
         self.ledger = self.store.ledger
         self.journal = KafkaJournal(settings.kafka, settings.topic)
 

@@ -24,14 +24,14 @@ class EngineRole:
     role: Final = "engine"
 
     def __init__(self, settings: ClusterSettings) -> None:
-        self.backbone = Backbone(settings)
+        self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
+        self.backbone = Backbone(settings, self.telemetry.note_breaker)
         self.settings = self.backbone.settings
         store = self.backbone.store
         self.feed = RedisPublisher(
             settings.redis_fanout, clock=self.backbone.clock, lease=store.lease, backlog=store.backlog,
             prefix=settings.redis_prefix,
         )  # fmt: skip
-        self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
         self.status: dict[str, object] = {}
 
     async def start(self) -> None:

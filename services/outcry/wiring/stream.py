@@ -30,12 +30,12 @@ class Stream:
     role: Final = "stream"
 
     def __init__(self, settings: ClusterSettings) -> None:
-        self.backbone = Backbone(settings)
+        self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
+        self.backbone = Backbone(settings, self.telemetry.note_breaker)
         self.settings = self.backbone.settings
         prefix = settings.redis_prefix
         self.feed = RedisListener(settings.redis_fanout, pod=self.settings.pod, prefix=prefix)
         self.shared = RedisShared(settings.redis_state, prefix=prefix)
-        self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
 
     async def start(self) -> None:
         """Makes contact and lets the role run. Raises OutOfService, Damaged."""

@@ -12,7 +12,7 @@ class Bench:
     def __init__(self) -> None:
         self.now = 100.0
         self.told: list[tuple[str, bool]] = []
-        self.breaker = Breaker("The database", lambda *change: self.told.append(change), lambda: self.now)
+        self.breaker = Breaker("database", lambda *change: self.told.append(change), lambda: self.now)
 
     def fail(self, times: int = 1, trouble: type[Exception] = OutOfService) -> None:
         for _ in range(times):
@@ -44,7 +44,7 @@ def test_it_opens_after_failures_in_a_row(bench: Bench) -> None:
     assert not bench.breaker.is_open
     bench.fail()
     assert bench.breaker.is_open and bench.is_refused()
-    assert bench.told == [("The database", True)]
+    assert bench.told == [("database", True)]
 
 
 def test_after_a_rest_one_call_tries_and_its_success_closes_it(bench: Bench) -> None:
@@ -53,7 +53,7 @@ def test_after_a_rest_one_call_tries_and_its_success_closes_it(bench: Bench) -> 
     with bench.breaker.attempt():
         assert bench.is_refused()
     assert not bench.breaker.is_open and not bench.is_refused()
-    assert bench.told == [("The database", True), ("The database", False)]
+    assert bench.told == [("database", True), ("database", False)]
     bench.fail(MAX_FAILURES - 1)
     assert not bench.breaker.is_open
 

@@ -201,15 +201,16 @@ async def test_fills_are_those_of_the_account_on_either_side(storage: Storage) -
 async def test_fills_of_one_order(storage: Storage) -> None:
     rows = await market(storage)
     storage.clock.ms = START_MS + 40 * HOUR_MS
-    maker = order_row(101, "m", updated_ms=START_MS + 20 * HOUR_MS, open=0)
+    maker = order_row(101, "m", updated_ms=START_MS + 20 * HOUR_MS, executed=50, open=0)
     taker = order_row(
-        205, "t", account=BOB, placed_ms=START_MS + 5 * HOUR_MS, updated_ms=START_MS + 5 * HOUR_MS, open=0
+        205, "t", account=BOB, placed_ms=START_MS + 5 * HOUR_MS, updated_ms=START_MS + 5 * HOUR_MS, executed=5, open=0
     )
-    resting = order_row(100, "r")
-    await storage.commit(storage.batch(new_orders=[maker, taker, resting]))
+    resting = order_row(100, "r", updated_ms=START_MS + 18 * HOUR_MS, executed=25)
+    await storage.commit(storage.batch(new_orders=[maker, taker, resting, order_row(300, "u")]))
     assert await storage.ledger.fills(ALICE, 1, order_id=101) == [row for row in rows if row.trade_id % 2]
     assert await storage.ledger.fills(ALICE, 1, order_id=100) == [row for row in rows if row.trade_id % 4 == 2]
     assert await storage.ledger.fills(BOB, 1, order_id=205) == [rows[4]]
+    assert await storage.ledger.fills(ALICE, 1, order_id=300) == []
     assert await storage.ledger.fills(ALICE, 1, order_id=4711) == []
 
 

@@ -48,7 +48,7 @@ class Database:
         self.topic = topic
         self.lease_ms = lease_ms
         self.writer = Writer(lambda: self.connect(WRITER_SETTINGS))
-        self.reader = Reader(url, Breaker("The database", watch))
+        self.reader = Reader(url, Breaker("database", watch))
         self._pool: Pool | None = None
 
     @property

@@ -30,7 +30,7 @@ STORED: Final = (
     .where(CANDLE.open_ms.between(bindparam("since"), bindparam("until")))
     .limit(bindparam("limit"))
 )
-LIFETIME: Final = select(ORDERS.c.placed_ms, ORDERS.c.updated_ms, ORDERS.c.open).where(
+LIFETIME: Final = select(ORDERS.c.placed_ms, ORDERS.c.updated_ms, ORDERS.c.executed).where(
     ORDERS.c.order_id == bindparam("order")
 )
 OPENING: Final = select(OPENINGS).where(
@@ -152,9 +152,9 @@ class PrintBook(Book):
         return [trade for trade in trades if abs(trade.agg_id - trades[0].agg_id) < abs(count)]
 
     async def _lifetime(self, order_id: int) -> Span:
-        """The time during which an order could trade; none for an unknown one."""
+        """The time from an order's own record to its last fill, if it has one; none for an unknown order."""
         rows = await self._reader.rows(LIFETIME, order=order_id)
-        return (rows[0].placed_ms, FOREVER if rows[0].open else rows[0].updated_ms) if rows else NOWHERE
+        return (rows[0].placed_ms, rows[0].updated_ms) if rows and rows[0].executed else NOWHERE
 
 
 def _times(start_ms: int | None, end_ms: int | None) -> Span:
