@@ -11,7 +11,7 @@ from outcry.ports import Damaged
 from outcry.roles.engine.verify import verify
 from outcry.settings import Settings
 from outcry.wiring.embedded import Exchange
-from tests.support.inprocess import Client, running
+from tests.support.inprocess import Client, running, until
 
 SELL = {"symbol": "BTCUSD", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.5", "price": "60000"}
 
@@ -82,12 +82,14 @@ async def test_documented_keys_do_not_exist_where_others_can_listen(tmp_path: Pa
 
 async def test_a_halted_partition_is_seen_and_takes_no_orders(tmp_path: Path) -> None:
     async with running(tmp_path) as (exchange, client):
-        exchange.engine.halted[0] = "a person must decide"
+        await exchange.store.ledger.halt_partition(0, "a person must decide", "tester")
+        await until(lambda: 0 in exchange.engine.halted)
         _, listing = await client.get("/api/v3/exchangeInfo")
         assert [each["symbol"] for each in listing["symbols"] if each["status"] == "BREAK"] == ["BTCUSD", "SOLUSD"]
         assert (await client.signed("POST", "/api/v3/order", **SELL))[1] == {"code": -2010, "msg": "Market is closed."}
         assert "halted" in (await client.http.get("/")).text
-        del exchange.engine.halted[0]
+        await exchange.store.ledger.resume_partition(0, "tester")
+        await until(lambda: 0 in exchange.engine.sessions)
         assert (await client.signed("POST", "/api/v3/order", **SELL))[0] == 200
 
 

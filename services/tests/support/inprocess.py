@@ -1,10 +1,11 @@
 """A whole embedded exchange inside the test's own event loop, asked over ASGI without a socket."""
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from outcry.settings import Settings
 from outcry.telemetry.traces import Tracer
 from outcry.wiring.embedded import Exchange
 
+PATIENCE_SECONDS = 10.0
 KEY, SECRET = "outcry-demo-key-1", "outcry-demo-secret-1"
 
 
@@ -56,3 +58,10 @@ async def running(
             await client.http.aclose()
     finally:
         await exchange.stop()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Looks again and again until something holds, but not for ever."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

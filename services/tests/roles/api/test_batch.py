@@ -8,6 +8,7 @@ from outcry.roles.api.idempotency import payload_hash
 from outcry.roles.api.orderform import ORDER_PARAMS, Caller, place_of
 from outcry.roles.api.params import Recipe
 from outcry.roles.api.tickets import Key
+from tests.support.inprocess import until
 from tests.support.traders import ORDER, market
 
 
@@ -82,7 +83,8 @@ async def test_a_retry_that_could_not_be_placed_any_more_gets_the_answer_of_the_
         first = await one.send(ORDER, order, "key-1")
         whole = await one.send(BATCH, batch_of("buy 0.1 50000"), "key-2")
         assert (first[0], first[1]["status"], whole[0]) == (200, "FILLED", 200)
-        exchange.engine.halted[0] = "a test"
+        await exchange.store.ledger.halt_partition(0, "a test", "tester")
+        await until(lambda: 0 in exchange.engine.halted)
         again, again_whole = (
             await one.send(ORDER, order, "key-1"),
             await one.send(BATCH, batch_of("buy 0.1 50000"), "key-2"),

@@ -22,6 +22,7 @@ from outcry.roles.api.errors import Refusal
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Place, Replace
 from outcry.roles.engine.engine import Engine
 from outcry.settings import Settings
+from tests.support.inprocess import until
 
 ONE, TWO = 1001, 1002
 
@@ -273,12 +274,15 @@ async def test_a_halted_partition_takes_nothing(tmp_path: Path) -> None:
     async with shop(tmp_path) as s:
         await s.desk.submit(s.place("buy 10@5000", "a"))
         held = await s.held()
-        s.engine.halted[s.instrument.partition] = "a person must decide"
+        part = s.instrument.partition
+        await s.store.ledger.halt_partition(part, "a person must decide", "tester")
+        await until(lambda: part in s.engine.halted)
         refused = await refusal(s.desk.submit(s.place("buy 10@5000", "b")))
         assert (refused.status, refused.code, refused.text) == (400, -2010, "Market is closed.")
         assert (await refusal(s.desk.submit(s.cancel(client_order_id="a")))).code == -1008
         assert await s.held() == held
-        del s.engine.halted[s.instrument.partition]
+        await s.store.ledger.resume_partition(part, "tester")
+        await until(lambda: part in s.engine.sessions)
 
 
 async def test_a_partition_far_behind_takes_no_new_orders(tmp_path: Path) -> None:
