@@ -1,6 +1,9 @@
 """The port Housekeeping: postings become balances, lost orders give their money back, old rows go."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from outcry.market.terms import CANCELED, EXPIRED
 from outcry.ports import Damaged
 from outcry.rows import AmendmentRow, CancelMark, Checkpoint, ListRow, PreventedRow, SymbolRow
+from tests.support.postgres import postgres_storage
 from tests.support.prints import BTCUSD
 from tests.support.storage import (
     ALICE,
@@ -30,6 +34,9 @@ from tests.support.storage import (
     trade_row,
 )
 
+Opened = Callable[[Path], AbstractAsyncContextManager[Storage]]
+
+STEPS = st.lists(st.tuples(st.sampled_from(["hold", "fill", "fold", "void"]), st.integers(1, 400_000)), max_size=25)
 LATE_MS = START_MS + WINDOW_MS + 1
 
 
@@ -239,11 +246,16 @@ async def test_ids_are_never_given_twice_however_much_was_deleted(storage: Stora
     assert (await storage.hold("z")).order_id > max(ids)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["hold", "fill", "fold", "void"]), st.integers(1, 400_000)), max_size=25))
+@pytest.mark.parametrize("opened", [sqlite_storage, postgres_storage], ids=["sqlite", "postgres"])
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(["hold", "fill", "fold", "void"]), st.integers(1, 400_000)), max_size=25)
+)
 @settings(max_examples=15, deadline=None)
-def test_money_is_neither_made_nor_lost(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]) -> None:
+def test_money_is_neither_made_nor_lost(
+    opened: Opened, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
     async def play() -> None:
-        async with sqlite_storage(tmp_path_factory.mktemp("law")) as storage:
+        async with opened(tmp_path_factory.mktemp("law")) as storage:
             await fund(storage)
             await storage.own(0)
             pending: list[tuple[int, int]] = []

@@ -34,9 +34,10 @@ SHARED_SETTINGS: Final = {
 }
 # The engine's own: nobody may hold a partition's row for long.
 WRITER_SETTINGS: Final = {**SHARED_SETTINGS, "lock_timeout": "400ms", "idle_in_transaction_session_timeout": "2s"}
-# A load reads for seconds, between statements too.
+# A load reads for seconds, between statements too; the dedupe window comes from an index of whole ranges of pages.
 LOADER_SETTINGS: Final = {
     **SHARED_SETTINGS, "statement_timeout": "60s", "idle_in_transaction_session_timeout": "60s",
+    "enable_bitmapscan": "on",
 }  # fmt: skip
 
 
