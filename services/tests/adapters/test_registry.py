@@ -64,6 +64,9 @@ async def test_an_asset_has_one_id_for_ever(storage: Storage) -> None:
     first, again = await storage.ledger.add_asset("ETH", "root"), await storage.ledger.add_asset("ETH", "root")
     assert first == again
     assert [row.asset for row in await storage.ledger.assets()] == ["USD", "BTC", "ETH"]
+    rows = await asyncio.gather(*(storage.ledger.add_asset(name, "root") for name in ("ADA", "DOT", "SOL", "ADA")))
+    assert sorted({row.asset_id for row in rows}) == [4, 5, 6] and rows[0] == rows[3]
+    assert sorted(rows[:3]) == (await storage.ledger.assets())[3:]
 
 
 async def test_a_reference_moves_money_once(storage: Storage) -> None:
@@ -93,6 +96,14 @@ async def test_only_free_money_can_leave(storage: Storage) -> None:
     assert await storage.ledger.transfer(ALICE, USD, -(MONEY - 10), "just right", actor="root")
     assert await storage.money(ALICE) == (0, 10)
     assert not await storage.ledger.transfer(4711, USD, -1, "nobody", actor="root")
+
+
+async def test_withdrawals_at_once_take_no_more_than_there_is(storage: Storage) -> None:
+    calls = [storage.ledger.transfer(ALICE, USD, -(MONEY // 3), f"out {n}", actor="root") for n in range(8)]
+    outcomes = await asyncio.gather(*calls)
+    assert sorted(outcomes) == [Transfer.SHORT] * 5 + [Transfer.MOVED] * 3
+    assert await storage.money(ALICE) == (MONEY - 3 * (MONEY // 3), 0)
+    assert await storage.ledger.transfer(ALICE, USD, 1, f"out {outcomes.index(Transfer.SHORT)}", actor="root")
 
 
 async def test_money_that_was_just_won_can_leave_at_once(storage: Storage) -> None:

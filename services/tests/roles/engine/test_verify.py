@@ -1,11 +1,13 @@
 """A sound ledger proves itself; any row that is changed, added or removed is found."""
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from outcry.adapters.sqlite import Store
@@ -19,6 +21,7 @@ from outcry.roles.engine.verify import verify
 from outcry.rows import Record
 from outcry.settings import Settings
 from tests.support.engine_room import ANN, BEN, EngineRoom, engine_room
+from tests.support.pg_room import PgRoom
 
 TAMPERED = {
     "a price of a trade": "UPDATE trades SET price = price + 1 WHERE trade_id = 2",
@@ -138,6 +141,48 @@ async def test_what_only_one_check_can_see_is_named(tmp_path: Path, what: str) -
         await busy(room)
         problems = await proven_after(room, change)
         assert problems and all(words in problem for problem in problems), problems
+
+
+# What a database says in other words than a file.
+IN_A_DATABASE = {
+    "a deposit nobody made": "INSERT INTO transfers OVERRIDING SYSTEM VALUE"
+    " SELECT 9999, 0, 1001, asset_id, 5, 'x', 'y' FROM assets LIMIT 1",
+    "a dead letter says something else": r"UPDATE dead_letter SET record = '\x00'",
+    "an outcome nobody asked for": NAMED["an outcome nobody asked for"][0].replace("open FROM", "open, 0 FROM"),
+}
+TOUCHED = re.compile("(?:UPDATE|INTO|FROM) ([a-z_]+)")
+
+
+def changed(database: psycopg.Connection[Any], change: str) -> str:
+    """Makes a change and remembers what the table was; returns the table."""
+    match = TOUCHED.search(change)
+    assert match is not None
+    table = match[1]
+    database.execute(f"CREATE TABLE was AS TABLE {table}".encode())
+    assert database.execute(change.encode()).rowcount > 0
+    return table
+
+
+def undo(database: psycopg.Connection[Any], table: str) -> None:
+    database.execute(f"DELETE FROM {table}".encode())
+    database.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE was".encode())
+    database.execute(b"DROP TABLE was")
+
+
+async def test_whatever_is_changed_in_a_database_is_found_out(tmp_path: Path) -> None:
+    changes = {what: (change, "") for what, change in TAMPERED.items() if "journal" not in change} | NAMED
+    async with engine_room(tmp_path, partitions=2, kind=PgRoom) as room:
+        await busy(room)
+        assert isinstance(room, PgRoom) and (await room.verify()).problems == []
+        unseen = []
+        with psycopg.connect(room.url, autocommit=True) as database:
+            for what, (change, words) in changes.items():
+                table = changed(database, IN_A_DATABASE.get(what, change))
+                problems = (await room.verify()).problems
+                if not problems or not all(words in problem for problem in problems):
+                    unseen.append((what, problems))
+                undo(database, table)
+        assert unseen == []
 
 
 class Ahead:
