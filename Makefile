@@ -8,8 +8,11 @@ CLIENTS := ccxt python-binance freqtrade
 DATA ?= data
 CLUSTER ?= /var/tmp/outcry-cluster
 PORT ?= 8080
+FAULTS ?= 100
+ORDERS ?= 5000
+SEED ?= 1
 
-.PHONY: help setup setup-test builds components clients up demo verify test test-long bench compile lint format lock clean
+.PHONY: help setup setup-test builds components clients up demo verify test test-long faults bench compile lint format lock clean
 
 help:  ## Show what can be asked for
 	@echo "Outcry, an exchange you run yourself. First: make up"
@@ -45,6 +48,9 @@ test: setup-test builds components clients  ## Pass the tests in their short for
 
 test-long: setup-test builds components clients  ## Pass the tests in their full sizes (hours)
 	@OUTCRY_TEST_LONG=1 $(COMPONENTS) run $(BIN)/pytest --timeout 7200
+
+faults: setup-test components  ## Strike a cluster here with faults under load; prints a reliability card (FAULTS, ORDERS, SEED)
+	@$(BIN)/python load-tests/faults.py --faults "$(FAULTS)" --orders "$(ORDERS)" --seed "$(SEED)"
 
 bench: setup-test compile  ## Measure the core, the whole order path and memory; prints one report
 	@sh infra/local/venv.sh "$(CURDIR)/.venv-bench" bench

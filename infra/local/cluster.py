@@ -87,14 +87,16 @@ class Cluster:
     streams: int = 1
     port: int = 8080
     environ: dict[str, str] = field(default_factory=dict)  # beside the components' addresses
+    environ_of: dict[str, dict[str, str]] = field(default_factory=dict)  # by role, above all others
     processes: dict[str, Process] = field(default_factory=dict)
+    shared: dict[str, str] = field(default_factory=dict)  # what every role's environment has, once it is started
 
     def start(self) -> None:
         """Starts the components, sets the exchange up and starts the roles. Raises components.Trouble."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         (self.folder / "logs").mkdir(exist_ok=True)
-        shared = {
+        shared = self.shared = {
             **components.start(self.folder, list(components.COMPONENTS)),
             "OUTCRY_MASTER_KEY_FILE": str(self.folder / "master.key"),
             "OUTCRY_KEYS_FILE": str(self.folder / "keys.json"),
@@ -166,7 +168,8 @@ class Cluster:
     def _add(self, name: str, verb: str, shared: dict[str, str], port: int, admin: int) -> None:
         own = {"OUTCRY_POD": name, "OUTCRY_PORT": str(port), "OUTCRY_ADMIN_PORT": str(admin)}
         probe = f"http://127.0.0.1:{port or admin}" if verb != "simulate" else ""
-        self.processes[name] = Process(name, verb, {**shared, **own}, self.folder / "logs" / f"{name}.log", probe)
+        environ = {**shared, **own, **self.environ_of.get(verb, {})}
+        self.processes[name] = Process(name, verb, environ, self.folder / "logs" / f"{name}.log", probe)
 
 
 def _await_end(process: Process) -> None:

@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("OUTCRY_CACHE", Path.home() / ".cache" / "outcry"))
 KAFKA_LIBS = CACHE / "kafka-4.3.0"
 KAFKA_HEAP = os.environ.get("OUTCRY_KAFKA_HEAP", "-Xms256m -Xmx512m")
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 30
 MISSING = 3
 
@@ -73,7 +73,7 @@ class Component:
     def start(self, folder: Path) -> str:
         """Starts it unless it runs; returns its URL once it answers."""
         folder.mkdir(parents=True, exist_ok=True)
-        port = _port_of(folder)
+        port = port_of(folder)
         if _running(folder) is None:
             self._own(folder)
             command = _as(self._user, self.prepare(folder, port))
@@ -127,7 +127,9 @@ def _kafka(folder: Path, port: int) -> list[str]:
         raise Trouble("Kafka is not installed. Run: components.py install")
     controller = port + 1
     config = folder / "server.properties"
-    config.write_text(_KAFKA_CONFIG.format(port=port, controller=controller, log=folder / "data"))
+    config.write_text(
+        _KAFKA_CONFIG.format(port=port, controller=controller, log=folder / "data", **_more_listeners(folder))
+    )
     classes = ["-cp", f"{KAFKA_LIBS}/*"]
     if not (folder / "data" / "meta.properties").exists():
         tool = ["java", *classes, "kafka.tools.StorageTool"]
@@ -137,6 +139,17 @@ def _kafka(folder: Path, port: int) -> list[str]:
         _sh([*tool, "format", "--standalone", "-t", cluster_id, "-c", str(config)], log=folder / "log")
     logging = f"-Dlog4j2.configurationFile={KAFKA_LIBS / 'log4j2.yaml'}"
     return ["java", *KAFKA_HEAP.split(), "-XX:+UseG1GC", logging, *classes, "kafka.Kafka", str(config)]
+
+
+def _more_listeners(folder: Path) -> dict[str, str]:
+    """Those of the file `listeners`, one a line: name, port, advertised port, which may be that of a proxy."""
+    kept = folder / "listeners"
+    rows = [line.split() for line in kept.read_text().splitlines()] if kept.exists() else []
+    return {
+        "listeners": "".join(f",{name}://127.0.0.1:{port}" for name, port, _ in rows),
+        "advertised": "".join(f",{name}://127.0.0.1:{port}" for name, _, port in rows),
+        "protocols": "".join(f",{name}:PLAINTEXT" for name, _, _ in rows),
+    }
 
 
 def _postgres(folder: Path, port: int) -> list[str]:
@@ -263,19 +276,19 @@ def _as(user: str, command: list[str]) -> list[str]:
     return ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *command] if user else command
 
 
-def _port_of(folder: Path) -> int:
+def port_of(folder: Path) -> int:
     """The port a component keeps for good, so that its clients find it again; Kafka's controller has the next one."""
     kept = folder / "port"
     if not kept.exists():
         # Below the range from which the system gives out ports, so that nobody takes it while the component is down.
         port = next(
-            port for port in iter(lambda: random.randrange(10_000, 30_000), 0) if _free(port) and _free(port + 1)
+            port for port in iter(lambda: random.randrange(10_000, 30_000), 0) if is_free(port) and is_free(port + 1)
         )
         kept.write_text(str(port))
     return int(kept.read_text())
 
 
-def _free(port: int) -> bool:
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))
@@ -330,8 +343,9 @@ Configuration:
 _KAFKA_CONFIG = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 log.dirs={log}
@@ -340,6 +354,8 @@ unclean.leader.election.enable=false
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=1000
 """
 
 _POSTGRES_SETTINGS = {

@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from redis.asyncio import Redis
+from redis.asyncio import Connection, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, RedisError
 
 TROUBLE: Final = (RedisError, OSError, TimeoutError)  # what a component that cannot be asked looks like
@@ -16,10 +17,21 @@ Word = str | bytes | int
 
 def connect(url: str, timeout_seconds: float) -> Redis:
     """A client that tries once: whoever asks knows better whether a second time makes sense."""
-    return Redis.from_url(
-        url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_seconds,
+    pool = ConnectionPool.from_url(
+        url, connection_class=Wire, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds, max_connections=64,
     )  # fmt: skip
+    return Redis.from_pool(pool)
+
+
+class Wire(Connection):
+    """A connection that breaks in one way: uvloop says RuntimeError where it broke before it was written to."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as closed:
+            raise ConnectionLost(str(closed)) from closed
 
 
 class Script:

@@ -1,0 +1,35 @@
+"""A cluster on real Kafka, PostgreSQL and Redis, struck by faults under load, loses and doubles nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.kafka import component
+
+ROOT = Path(__file__).resolve().parents[3]
+LONG = bool(os.environ.get("OUTCRY_TEST_LONG"))
+FAULTS, ORDERS, RATE = (300, 100_000, 120) if LONG else (30, 1_500, 40)
+LIMIT_SECONDS = 7_000 if LONG else 280
+COMPONENTS = ("OUTCRY_KAFKA", "OUTCRY_POSTGRES", "OUTCRY_REDIS_FANOUT", "OUTCRY_REDIS_STATE")
+
+
+@pytest.mark.timeout(LIMIT_SECONDS + 20)
+def test_a_cluster_struck_by_faults_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    for name in COMPONENTS:
+        component(name)  # the campaign strikes components of its own; where there are these, it can have them
+    card = tmp_path / "card.json"
+    words = ["--faults", FAULTS, "--orders", ORDERS, "--rate", RATE, "--port", 18_480, "--card", card]
+    done = subprocess.run(
+        [sys.executable, ROOT / "load-tests" / "faults.py", *map(str, words), *([] if LONG else ["--brief"])],
+        capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
+    figures = json.loads(card.read_text())
+    assert figures["faults"] >= FAULTS
+    assert figures["orders"] >= ORDERS
+    assert figures["accepted"] > ORDERS // 3
+    assert (figures["lost"], figures["doubled"], figures["broken"]) == (0, 0, [])
