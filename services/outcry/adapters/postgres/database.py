@@ -1,5 +1,6 @@
 """The connections to one database, each kind with the settings that its work needs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeAlias
@@ -17,6 +18,7 @@ Pool: TypeAlias = asyncpg.Pool
 CONNECT_SECONDS: Final = 5
 HOLDERS: Final = 4  # connections for holds and housekeeping; who comes when all work waits in line
 WAIT_SECONDS: Final = 5  # for a free connection
+ANSWER_SECONDS: Final = 12  # after which a connection is given up; a server that is there ends its work earlier
 
 # A statement that waits longer than this is in trouble, and says so instead of piling up behind it.
 SHARED_SETTINGS: Final = {
@@ -48,7 +50,7 @@ class Database:
         self.url = url
         self.topic = topic
         self.lease_ms = lease_ms
-        self.writer = Writer(lambda: self.connect(WRITER_SETTINGS))
+        self.writer = Writer(lambda: self.connect(WRITER_SETTINGS), ANSWER_SECONDS)
         self.reader = Reader(url, Breaker("database", watch))
         self._pool: Pool | None = None
 
@@ -85,7 +87,7 @@ class Database:
         """Runs one statement that commits by itself. Raises OutOfService, OutcomeUnknown, Damaged."""
         sent = False
         try:
-            async with self.pool.acquire(timeout=WAIT_SECONDS) as connection:
+            async with self.pool.acquire(timeout=WAIT_SECONDS) as connection, _answering(connection):
                 sent = True
                 found: list[Any] = await connection.fetch(statement, *values)
                 return found
@@ -100,7 +102,10 @@ class Database:
         """
         sent = False
         try:
-            async with self.pool.acquire(timeout=WAIT_SECONDS) as connection, _ended_by_trouble(connection):
+            async with (
+                self.pool.acquire(timeout=WAIT_SECONDS) as connection,
+                _ended_by_trouble(connection), asyncio.timeout(ANSWER_SECONDS),
+            ):  # fmt: skip
                 await connection.execute("BEGIN")
                 yield connection
                 sent = True
@@ -111,6 +116,20 @@ class Database:
     async def connect(self, settings: dict[str, str]) -> Connection:
         """A connection of its own. Raises what asyncpg raises."""
         return await asyncpg.connect(self.url, timeout=CONNECT_SECONDS, server_settings=settings)
+
+
+@asynccontextmanager
+async def _answering(connection: Connection) -> AsyncIterator[None]:
+    """A bound for one answer: nobody tells when the database's machine is gone. Raises TimeoutError.
+
+    The connection is ended then, and when its user is canceled: the pool would wait for the rest of its answer.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            yield
+    except (TimeoutError, asyncio.CancelledError):
+        connection.terminate()
+        raise
 
 
 @asynccontextmanager

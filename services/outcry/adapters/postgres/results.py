@@ -1,5 +1,6 @@
 """The engine's side of the ledger: results and offset in one transaction, and the way back from them."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ PUT_SYMBOLS: Final = Upsert("symbol_state", SymbolRow._fields, ("symbol_id",))
 PUT_CANDLES: Final = Upsert("candles", CandleRow._fields, ("symbol_id", "interval_ms", "open_ms"), open="bigint")
 PUT_CHECKPOINT: Final = Upsert("checkpoints", Checkpoint._fields, ("part", "next_offset"))
 
+LOAD_SECONDS: Final = 120
+
 CHECKPOINTS: Final = f"SELECT {', '.join(Checkpoint._fields)} FROM checkpoints WHERE part = $1 ORDER BY next_offset"
 DROP_CHECKPOINTS: Final = "DELETE FROM checkpoints WHERE part = $1 AND next_offset < $2 RETURNING next_offset"
 
@@ -71,7 +74,8 @@ class ResultBook(Book):
         try:
             connection = await self._database.connect(LOADER_SETTINGS)
             try:
-                return await load_partition(connection, self._database.topic, part)
+                async with asyncio.timeout(LOAD_SECONDS):
+                    return await load_partition(connection, self._database.topic, part)
             finally:
                 connection.terminate()
         except TROUBLE as error:

@@ -13,20 +13,25 @@ Connection: TypeAlias = asyncpg.Connection
 class Writer:
     """Connects when it is first needed, and again after trouble."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], answer_seconds: float) -> None:
         self._connect = connect
+        self._answer_seconds = answer_seconds
         self._turn = asyncio.Lock()
         self._connection: Connection | None = None
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Connection]:
-        """The connection, alone. Whatever is raised within ends it: its transaction is gone, its locks are free."""
+        """The connection, alone and for a bounded time: nobody tells when the database's machine is gone.
+
+        Whatever is raised within ends it: its transaction is gone, its locks are free.
+        """
         async with self._turn:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._connect()
             done = False
             try:
-                yield self._connection
+                async with asyncio.timeout(self._answer_seconds):
+                    yield self._connection
                 done = True
             finally:
                 if not done:
