@@ -200,6 +200,9 @@ class ClusterSettings(Settings):
     keys_file: str = _setting(
         "", "OUTCRY_KEYS_FILE", TEXT, "where setup writes the API keys it issues, and `simulate` reads its own"
     )
+    goodbye_seconds: float = _setting(
+        30.0, "OUTCRY_GOODBYE_SECONDS", number(0, 600), "over which a stream process that ends closes its clients"
+    )
     exchange_url: str = _setting(
         "http://127.0.0.1:8080", "OUTCRY_URL", TEXT, "the api that `simulate` and `--url` talk to"
     )

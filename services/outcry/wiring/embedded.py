@@ -37,6 +37,7 @@ from outcry.roles.engine.engine import Engine
 from outcry.roles.engine.keeper import Keeper
 from outcry.roles.simulate.role import AskRefused, Simulation
 from outcry.roles.stream.hub import Hub
+from outcry.roles.stream.nativesockets import NativeSockets
 from outcry.roles.stream.protocol import StreamProtocol
 from outcry.roles.stream.sockets import MarketSockets
 from outcry.roles.stream.userdata import UserStreams
@@ -48,7 +49,14 @@ from outcry.telemetry.traces import Tracer
 from outcry.wiring.at_rest import LEDGER_FILE, MASTER_KEY_FILE, key_path, vault_of
 from outcry.wiring.endpoints import ENDPOINTS
 from outcry.wiring.observing import observe_desk, observe_engine, observe_streams
-from outcry.wiring.process import Progress, begin_logging, in_loop, spare_the_collector, tracer_of
+from outcry.wiring.process import (
+    Progress,
+    allow_many_sockets,
+    begin_logging,
+    in_loop,
+    spare_the_collector,
+    tracer_of,
+)
 
 ROLE: Final = "up"
 POD: Final = "embedded"  # the directory's lock keeps it unique, so a restart takes its own leases back at once
@@ -132,9 +140,12 @@ class Exchange:
         self._admin = Admin(store.ledger, store.journal, clock, vault.seal, on_transfer=users.transferred)
         self.venue.operator = self._admin
         self.sockets = MarketSockets(self.hub, self.gate, users, telemetry=self.telemetry)
+        self.native = NativeSockets(self.hub, self.gate, telemetry=self.telemetry)
         self.ws_api = WsApi(self.gate, ENDPOINTS, users, telemetry=self.telemetry)
-        observe_streams(self.telemetry, lambda: (*self.sockets.clients, *self.ws_api.clients))
-        served: dict[str, Asgi] = {"/ws": self.sockets, "/stream": self.sockets, "/ws-api/v3": self.ws_api}
+        observe_streams(self.telemetry, lambda: (*self.sockets.clients, *self.native.clients, *self.ws_api.clients))
+        served: dict[str, Asgi] = {
+            "/ws": self.sockets, "/stream": self.sockets, "/v1/stream": self.native, "/ws-api/v3": self.ws_api,
+        }  # fmt: skip
         self.app = build_app(self.venue, self.gate, ENDPOINTS, served, telemetry=self.telemetry)
 
     async def _recover(self) -> None:
@@ -205,7 +216,8 @@ class Exchange:
         self.venue.status["api"] = {"status": "down", "detail": "The exchange is stopping."}
         await self.crew.stop("simulation")
         await self.desk.drain(DRAIN_SECONDS)
-        await asyncio.gather(self.sockets.goodbye(GOODBYE_SECONDS), self.ws_api.goodbye(GOODBYE_SECONDS))
+        leaving = (self.sockets, self.native, self.ws_api)
+        await asyncio.gather(*(each.goodbye(GOODBYE_SECONDS) for each in leaving))
 
     async def stop(self) -> None:
         """The second half: ends the roles in the order in which they need each other, then the store."""
@@ -230,6 +242,7 @@ def serve(settings: Settings, progress: Progress) -> int:
 
 
 async def _serve(settings: Settings, progress: Progress) -> int:
+    allow_many_sockets()
     listener = bound_socket(settings.host, settings.port)
     exchange = Exchange(settings, progress, local_url(settings.host, listener.getsockname()[1]))
     progress(f"Outcry {__version__} starts on {Path(settings.data_dir).resolve()}")

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from outcry.ports import Clock
 from outcry.roles.api.desk import Desk
 from outcry.roles.engine.engine import Engine
+from outcry.roles.stream.nativesockets import NativeClient
 from outcry.roles.stream.sockets import MarketClient
 from outcry.roles.stream.wsapi import WsClient
 from outcry.settings import Settings
 from outcry.telemetry import Telemetry, names
+
+Client = MarketClient | NativeClient | WsClient
 
 
 def observe_engine(telemetry: Telemetry, engine: Engine, clock: Clock) -> None:
@@ -39,6 +42,6 @@ def observe_desk(telemetry: Telemetry, desk: Desk, settings: Settings) -> None:
     telemetry.source(names.WINDOW, lambda: settings.admit_window)
 
 
-def observe_streams(telemetry: Telemetry, clients: Callable[[], Iterable[MarketClient | WsClient]]) -> None:
+def observe_streams(telemetry: Telemetry, clients: Callable[[], Iterable[Client]]) -> None:
     """What the clients of all sockets have not taken yet."""
     telemetry.source(names.BUFFERED, lambda: sum(client.link.waiting_bytes for client in clients()))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -12,6 +13,8 @@ from outcry.telemetry import logs
 from outcry.telemetry.traces import Tracer
 
 COLLECT_AFTER: Final = (50_000, 20, 100)  # allocations, and generations, between two collections
+
+MAX_FILES: Final = 65_536  # open files that a process asks for
 
 Progress = Callable[[str], None]
 T = TypeVar("T")
@@ -38,6 +41,13 @@ def tracer_of(settings: Settings, *, pod: str, role: str) -> Tracer | None:
         raise SettingsError(f"OUTCRY_OTLP_ENDPOINT needs the extra outcry[otel]: {missing}.") from None
     who = {"service.instance.id": pod, "service.namespace": "outcry", "outcry.role": role}
     return otlp_tracer(settings.otlp_endpoint, settings.trace_sample, **who)
+
+
+def allow_many_sockets() -> None:
+    """Lets this process have as many open files as it is allowed to ask for: each client's socket is one."""
+    wanted, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(wanted, MAX_FILES if allowed == resource.RLIM_INFINITY else min(allowed, MAX_FILES))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, allowed))
 
 
 def spare_the_collector() -> None:

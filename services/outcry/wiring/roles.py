@@ -14,7 +14,7 @@ from outcry.settings import ClusterSettings
 from outcry.wiring.api import Api
 from outcry.wiring.backbone import named
 from outcry.wiring.engine import EngineRole
-from outcry.wiring.process import Progress, begin_logging, in_loop, spare_the_collector
+from outcry.wiring.process import Progress, allow_many_sockets, begin_logging, in_loop, spare_the_collector
 from outcry.wiring.setup import set_up
 from outcry.wiring.simulate import Simulate
 from outcry.wiring.stream import Stream
@@ -74,6 +74,7 @@ def _run(settings: ClusterSettings, role: str, main: Any) -> int:
 
 async def _served(role: Served, progress: Progress) -> int:
     settings = role.settings
+    allow_many_sockets()
     listener = bound_socket(settings.host, settings.port)
     try:
         await role.start()

@@ -14,14 +14,13 @@ from outcry.roles.api.venue import Venue
 from outcry.roles.api.wire import Asgi
 from outcry.roles.crew import Crew
 from outcry.roles.stream.hub import Hub
+from outcry.roles.stream.nativesockets import NativeSockets
 from outcry.roles.stream.sockets import MarketSockets
 from outcry.roles.stream.userdata import UserStreams
 from outcry.settings import ClusterSettings
 from outcry.telemetry import Telemetry
 from outcry.wiring.admin import admin_role, identity_of
 from outcry.wiring.backbone import Backbone, vault_of
-
-GOODBYE_SECONDS: Final = 5.0  # over which clients are closed, so that they do not come back all at once
 
 
 class Stream:
@@ -49,7 +48,8 @@ class Stream:
         gate = Gate(self.venue, vault)
         self.hub = Hub(self.venue)
         self.sockets = MarketSockets(self.hub, gate, UserStreams(self.venue), telemetry=self.telemetry)
-        served: dict[str, Asgi] = {"/ws": self.sockets, "/stream": self.sockets}
+        self.native = NativeSockets(self.hub, gate, telemetry=self.telemetry)
+        served: dict[str, Asgi] = {"/ws": self.sockets, "/stream": self.sockets, "/v1/stream": self.native}
         self.app = build_app(self.venue, gate, (), served, telemetry=self.telemetry)
         listing = Listing(self.venue)
         listing.start()
@@ -57,7 +57,7 @@ class Stream:
         await listing.refresh()
         self.crew = Crew(self.venue.status, self.telemetry)
         pod = PodAdmin(
-            identity_of(self.settings), self.backbone.clock, connections=lambda: len(self.sockets.clients),
+            identity_of(self.settings), self.backbone.clock, connections=self._count,
             queue_depth=lambda: 0, on_drain=self._drain,
         )  # fmt: skip
         self.crew.add("admin", admin_role(
@@ -70,15 +70,23 @@ class Stream:
         """Sends the clients elsewhere, or takes new ones again."""
         if begins:
             self.venue.status["stream"] = {"status": "down", "detail": "This process is being drained."}
-            self._farewell = asyncio.create_task(self.sockets.goodbye(GOODBYE_SECONDS))
+            self._farewell = asyncio.create_task(self._goodbye())
         else:
             self._farewell.cancel()
             del self.venue.status["stream"]
 
+    def _count(self) -> int:
+        return len(self.sockets.clients) + len(self.native.clients)
+
+    async def _goodbye(self) -> None:
+        """Closes the clients over a while, so that they do not come back all at once."""
+        seconds = self.settings.goodbye_seconds
+        await asyncio.gather(self.sockets.goodbye(seconds), self.native.goodbye(seconds))
+
     async def part(self) -> None:
         """Says goodbye to the clients."""
         self.venue.status["stream"] = {"status": "down", "detail": "This process is stopping."}
-        await self.sockets.goodbye(GOODBYE_SECONDS)
+        await self._goodbye()
 
     async def stop(self) -> None:
         """Ends everything."""

@@ -17,6 +17,7 @@ from outcry.roles.api.endpoint import Endpoint
 from outcry.roles.api.signing import ws_payloads
 from outcry.roles.stream import listenkeys
 from outcry.roles.stream.hub import Hub
+from outcry.roles.stream.nativesockets import NativeSockets
 from outcry.roles.stream.sockets import MarketSockets
 from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
@@ -37,6 +38,7 @@ class Stage:
     users: UserStreams
     sockets: MarketSockets
     api: WsApi
+    native: NativeSockets
     address: str = ""
     seq: int = 0
     u: int = 0
@@ -120,7 +122,7 @@ async def staged(folder: Path, *, endpoints: tuple[Endpoint, ...] = (), limits: 
         hub.start()
         sockets = MarketSockets(hub, front.gate, users)
         api = WsApi(front.gate, [*TABLE, *listenkeys.ENDPOINTS, *endpoints], users)
-        stage = Stage(front, hub, users, sockets, api)
+        stage = Stage(front, hub, users, sockets, api, NativeSockets(hub, front.gate))
         async with served(_both(stage)) as stage.address:
             await stage.happen(snapshot=True)
             yield stage
@@ -131,7 +133,8 @@ async def staged(folder: Path, *, endpoints: tuple[Endpoint, ...] = (), limits: 
 
 def _both(stage: Stage) -> Any:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        chosen = stage.api if scope["path"].startswith("/ws-api") else stage.sockets
+        apps = {"ws-api": stage.api, "v1": stage.native}
+        chosen = apps.get(scope["path"].split("/")[1], stage.sockets)
         await chosen(scope, receive, send)
 
     return app

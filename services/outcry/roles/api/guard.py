@@ -10,7 +10,7 @@ from outcry.roles.api.problem import render
 from outcry.roles.api.wire import MAX_HEADER_BYTES, MAX_URL_BYTES, encoded
 
 MAX_HEAD_BYTES: Final = MAX_URL_BYTES + MAX_HEADER_BYTES + 4096  # what the app refuses politely has to fit
-MAX_CONNECTIONS: Final = 10_000  # of one process; more are told that it is overloaded
+MAX_CONNECTIONS: Final = 20_000  # of one process; more are told that it is overloaded
 HEAD_SECONDS: Final = 10.0  # for a whole head to arrive, from the connection or the head's first byte on
 
 DISCARD_SECONDS: Final = 10.0  # for the rest of a body that was refused at its length

@@ -13,6 +13,7 @@ from outcry.roles.stream.klines import KlineTape
 from outcry.roles.stream.link import RESTART
 from outcry.roles.stream.names import FAST_MS
 from outcry.roles.stream.rolling import Rolling
+from outcry.roles.stream.tapes import DepthTape, TradeTape
 
 MAX_BOOK_LEVELS: Final = 100_000  # levels per side that a board asks the feed for
 MAX_WAITING_UPDATES: Final = 10_000  # updates kept while the book is being read; beyond, it is read again
@@ -26,10 +27,14 @@ class Board:
     """What the stream role knows of one symbol; it keeps only what somebody subscribed to.
 
     ``wants_book`` and ``rolling``, ``klines`` are filled in by the hub, which reads the feed and the ledger.
+    ``epoch`` is that of the native tapes as long as the feed names none.
     """
 
-    def __init__(self, instrument: Instrument, channels: Channels) -> None:
+    def __init__(self, instrument: Instrument, channels: Channels, epoch: int = 0) -> None:
         self.instrument = instrument
+        self.depth = DepthTape(instrument)
+        self.trades = TradeTape(instrument)
+        self._begin_tapes(epoch)
         self.book: DepthView | None = None
         self.wants_book = False
         self.reading = False  # the hub is fetching the book
@@ -52,6 +57,8 @@ class Board:
                 return  # a second copy
             if known != (update.last_seq if update.snapshot else update.first_seq - 1):
                 self._break_off()
+        if update.feed_epoch and update.feed_epoch != self.depth.epoch:
+            self._begin_tapes(update.feed_epoch)
         self._last_seq = update.last_seq
         self.log_ms = max(self.log_ms, update.time_ms)
         if update.trades:
@@ -81,16 +88,23 @@ class Board:
         if window.last_u != cut.last_u:
             return
         self._windows[cut.window_ms] = Changes()
-        if window.first_u <= cut.first_u:
+        whole = window.first_u <= cut.first_u
+        if whole:
             self._emit(names, window)
         else:
             self._restart(names)
+        if cut.window_ms == FAST_MS:
+            if whole:
+                self.depth.cut(window)
+            self.depth.serve(self.book)
         self._partial(cut.window_ms)
 
     def welcome(self) -> None:
         """Tells newcomers the best prices and levels: they would wait for the next change in a quiet market."""
         if self.book is None:
             return
+        if not self._windows[FAST_MS].first_u:
+            self.depth.serve(self.book)
         channel = self._channels.get(self._stem + "bookTicker")
         if channel is not None and channel.fresh:
             channel.welcome(Message(payloads.book_ticker(self.instrument, self.book.update_id, *self.best())))
@@ -110,6 +124,7 @@ class Board:
                 channel.emit(message)
 
     def _print(self, update: MarketUpdate) -> None:
+        self.trades.print(update.trades)
         if self.rolling is not None:
             self.rolling.count(update.trades)
         for tape in self.klines.values():
@@ -143,7 +158,12 @@ class Board:
         self.broken = True
         self._windows = {window_ms: Changes() for window_ms in WINDOWS_MS}
         self.forget_book()
+        self._begin_tapes(self.depth.epoch)
         self._restart([name for name in self._channels if name.startswith(self._stem)])
+
+    def _begin_tapes(self, epoch: int) -> None:
+        self.depth.begin(epoch)
+        self.trades.begin(epoch)
 
     def _restart(self, names: Iterable[str]) -> None:
         for channel in filter(None, map(self._channels.get, names)):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from outcry.market.candles import DAY, MINUTE, source_of
@@ -14,9 +14,12 @@ from outcry.roles.stream.channel import Channel, Message, Subscriber
 from outcry.roles.stream.klines import KlineTape
 from outcry.roles.stream.names import EVERY_SYMBOL, FAST_MS, SLOW_MS, StreamName
 from outcry.roles.stream.rolling import DAY_MINUTES, Rolling
+from outcry.roles.stream.tapes import DEPTH, TRADES, Follower, Tape, Told
 from outcry.roles.stream.tickers import Tickers
 
 RETRY_SECONDS: Final = 0.5  # between two attempts to read what a stream begins from
+HEARTBEAT_MS: Final = 5_000  # of native channels
+SILENCE_MS: Final = 500  # between two looks whether the engine is silent
 MAX_LATE_BEATS: Final = 10  # beats made up for after a stall; more are left out
 
 _BOOK_KINDS: Final = frozenset(("book", "bookTicker", "ticker"))
@@ -34,6 +37,7 @@ class Hub:
         self._boards: dict[int, Board] = {}
         self._tickers = Tickers(self.channels)
         self._reads: dict[object, asyncio.Task[None]] = {}
+        self._epoch = venue.clock.now_ms()  # of native channels, where the feed has none that outlives the process
         self._started = False
 
     def start(self) -> None:
@@ -63,6 +67,28 @@ class Hub:
         del self.channels[stream.name]
         for board in self._boards.values():
             self._release(board, stream)
+
+    def tape(self, name: str) -> Tape | None:
+        """The native channel of a name like ``depth:BTCUSD``."""
+        kind, _, symbol = name.partition(":")
+        instrument = self.venue.instruments.get(symbol)
+        if instrument is None or kind not in (DEPTH, TRADES):
+            return None
+        board = self._board(instrument)
+        tape = board.depth if kind == DEPTH else board.trades
+        tape.mark(stale=self._is_stale(board))
+        return tape
+
+    def follow(self, tape: Tape, follower: Follower, recovered: Sequence[Told] | None) -> None:
+        """From now on the follower gets every message of the native channel."""
+        tape.follow(follower, recovered)
+        if tape.kind == DEPTH:
+            self._want_book(self._board(tape.instrument))
+
+    def leave(self, tape: Tape, follower: Follower) -> None:
+        """It wants no more of it."""
+        tape.leave(follower)
+        self._forget_unwanted(self._board(tape.instrument))
 
     def update(self, update: MarketUpdate) -> None:
         """The feed's callback."""
@@ -99,6 +125,9 @@ class Hub:
         for board in self._boards.values():
             board.welcome()
             self._close_klines(board, now_ms)
+        if now_ms % SILENCE_MS == 0:
+            for board in self._boards.values():
+                self._beat_tapes(board, now_ms)
         if now_ms % SLOW_MS == 0:
             for board in self._boards.values():
                 self._tell_klines(board, now_ms)
@@ -112,7 +141,7 @@ class Hub:
     def _board(self, instrument: Instrument) -> Board:
         board = self._boards.get(instrument.symbol_id)
         if board is None:
-            board = self._boards[instrument.symbol_id] = Board(instrument, self.channels)
+            board = self._boards[instrument.symbol_id] = Board(instrument, self.channels, self._epoch)
             for channel in self.channels.values():
                 if instrument in self._instruments_of(channel.stream):
                     self._prepare(board, channel.stream)
@@ -128,15 +157,30 @@ class Hub:
     def _prepare(self, board: Board, stream: StreamName) -> None:
         """Begins to keep what a stream needs."""
         symbol_id = board.instrument.symbol_id
-        if stream.kind in _BOOK_KINDS and not board.wants_book:
-            board.wants_book = True
-            self._read(("book", symbol_id), self._read_book(board))
+        if stream.kind in _BOOK_KINDS:
+            self._want_book(board)
         if stream.kind in _ROLLING_KINDS and board.rolling is None:
             board.rolling = Rolling()
             self._read(("rolling", symbol_id), self._read_rolling(board, board.rolling))
         if stream.kind == "kline" and stream.name not in board.klines:
             tape = board.klines[stream.name] = KlineTape(stream.interval, stream.shift_ms)
             self._read(tape, self._read_kline(board, tape))
+
+    def _want_book(self, board: Board) -> None:
+        if not board.wants_book:
+            board.wants_book = True
+            self._read(("book", board.instrument.symbol_id), self._read_book(board))
+
+    def _is_stale(self, board: Board) -> bool:
+        instrument = board.instrument
+        return instrument.partition in self.venue.halted or self.venue.feed.is_stale(instrument.symbol_id)
+
+    def _beat_tapes(self, board: Board, now_ms: int) -> None:
+        for tape in (board.depth, board.trades):
+            if tape.followed:
+                tape.mark(stale=self._is_stale(board))
+                if now_ms % HEARTBEAT_MS == 0:
+                    tape.beat()
 
     def _begin_again(self, board: Board) -> None:
         """Reads all that is kept of a symbol anew."""
@@ -146,12 +190,17 @@ class Hub:
         for channel in self.channels.values():
             if board.instrument in self._instruments_of(channel.stream):
                 self._prepare(board, channel.stream)
+        if board.depth.followed:
+            self._want_book(board)
 
     def _release(self, board: Board, stream: StreamName) -> None:
         board.klines.pop(stream.name, None)
+        self._forget_unwanted(board)
+
+    def _forget_unwanted(self, board: Board) -> None:
         symbol = board.instrument.symbol.lower()
         kinds = {c.stream.kind for c in self.channels.values() if c.stream.symbol in (symbol, EVERY_SYMBOL)}
-        if not kinds & _BOOK_KINDS:
+        if not kinds & _BOOK_KINDS and not board.depth.followed:
             board.wants_book = False
             board.forget_book()
         if not kinds & _ROLLING_KINDS:

@@ -113,7 +113,8 @@ class Link:
     """
 
     __slots__ = (
-        "_frames", "_join", "_lagging", "_loop", "_outlet", "_receive", "_timer", "closed", "too_slow",
+        "_frames", "_join", "_lagging", "_loop", "_outlet", "_receive", "_timer", "closed", "patience_seconds",
+        "too_slow",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, shared: Round | None = None) -> None:
@@ -125,6 +126,7 @@ class Link:
         self._frames: list[bytes] = []  # of this round of the loop, MAX_PIECES at most
         self._lagging: asyncio.TimerHandle | None = None
         self._timer = self._loop.call_later(LIFETIME_SECONDS, self.close, GOING_AWAY, "24 hours are over")
+        self.patience_seconds = LAG_SECONDS
         self.closed = False
         self.too_slow = False
 
@@ -196,19 +198,20 @@ class Link:
     def _judge(self, waiting: int) -> None:
         """Closes a client with far too many unsent bytes, and watches one with too many until it has caught up."""
         if waiting > MAX_WAITING_BYTES:
-            self._give_up()
+            self.give_up()
         elif waiting <= LAG_BYTES:
             self._forget_lag()
         elif self._lagging is None:
-            self._lagging = self._loop.call_later(LAG_SECONDS, self._judge_at_last)
+            self._lagging = self._loop.call_later(self.patience_seconds, self._judge_at_last)
 
     def _judge_at_last(self) -> None:
-        """A client that is behind and was behind LAG_SECONDS ago has had its time."""
+        """A client that is behind, and has been for as long as it may, has had its time."""
         self._lagging = None
         if not self.closed and self._outlet.get_write_buffer_size() > LAG_BYTES:
-            self._give_up()
+            self.give_up()
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """Ends a client that cannot keep up."""
         self.too_slow = True
         self.close(TOO_SLOW, "the client reads too slowly")
 

@@ -104,17 +104,23 @@ def levels(instrument: Instrument, side: Iterable[Level]) -> list[tuple[str, str
 
 def depth_update(instrument: Instrument, window: Changes) -> Payload:
     """``<symbol>@depth``: every level that changed from update ``U`` to update ``u``, absolute."""
-    bids = sorted(((price, lots) for (side, price), lots in window.levels.items() if side == BUY), reverse=True)
-    asks = sorted((price, lots) for (side, price), lots in window.levels.items() if side == SELL)
+    bids, asks = depth_sides(instrument, window)
     return {
         "e": "depthUpdate",
         "E": window.time_ms,
         "s": instrument.symbol,
         "U": window.first_u,
         "u": window.last_u,
-        "b": levels(instrument, bids),
-        "a": levels(instrument, asks),
+        "b": bids,
+        "a": asks,
     }
+
+
+def depth_sides(instrument: Instrument, window: Changes) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The changed bids and asks of a window, best first."""
+    bids = sorted(((price, lots) for (side, price), lots in window.levels.items() if side == BUY), reverse=True)
+    asks = sorted((price, lots) for (side, price), lots in window.levels.items() if side == SELL)
+    return levels(instrument, bids), levels(instrument, asks)
 
 
 def partial_depth(instrument: Instrument, update_id: int, bids: Sequence[Level], asks: Sequence[Level]) -> Payload:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import OrderedDict
-from typing import Final
+from typing import Final, Protocol
 
 from outcry.market.events import ListUpdated
 from outcry.ports import Execution, OutOfService
 from outcry.roles.api.venue import Venue
 from outcry.roles.stream import reports
-from outcry.roles.stream.channel import Subscriber, encode
+from outcry.roles.stream.channel import encode
 from outcry.roles.stream.frames import text_frame
 from outcry.roles.stream.payloads import Payload, in_microseconds
 from outcry.rows import Balance, ListRow
@@ -16,20 +16,31 @@ from outcry.rows import Balance, ListRow
 COALESCE_SECONDS: Final = 0.05  # balance changes of this long go out as one event
 RETRY_SECONDS: Final = 0.5
 RENAMED: Final = "UPDATED"  # listStatus: an order of the list has another client order id (enums.md)
+MAX_WAITING_EVENTS: Final = 1_000  # that a client has not taken yet; beyond, it is closed, for none may be left out
 MAX_REMEMBERED_LEGS: Final = 1_000  # client ids of listed orders kept per account; the oldest is forgotten first
+
+
+class Confidant(Protocol):
+    """A client's socket: takes whole frames without waiting, and knows what it could not send yet."""
+
+    def push(self, frame: bytes) -> None: ...
+    @property
+    def waiting_bytes(self) -> int: ...
+    def give_up(self) -> None: ...
 
 
 class Subscription:
     """One listener of one account, and what its messages are wrapped in."""
 
-    __slots__ = ("account_id", "head", "micro", "subscriber", "tail")
+    __slots__ = ("_waiting", "account_id", "head", "micro", "subscriber", "tail")
 
-    def __init__(self, account_id: int, subscriber: Subscriber, *, head: bytes = b"", micro: bool = False) -> None:
+    def __init__(self, account_id: int, subscriber: Confidant, *, head: bytes = b"", micro: bool = False) -> None:
         self.account_id = account_id
         self.subscriber = subscriber
         self.head = head
         self.tail = b"}" if head else b""
         self.micro = micro
+        self._waiting = 0  # events pushed since the client had taken all
 
     def tell(self, payload: Payload) -> None:
         """Sends one event to this listener alone."""
@@ -40,6 +51,10 @@ class Subscription:
         self._push(micro if self.micro else milli)
 
     def _push(self, encoded: bytes) -> None:
+        self._waiting = self._waiting + 1 if self.subscriber.waiting_bytes else 0
+        if self._waiting > MAX_WAITING_EVENTS:
+            self.subscriber.give_up()
+            return
         self.subscriber.push(text_frame(self.head + encoded + self.tail))
 
 

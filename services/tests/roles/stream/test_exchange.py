@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from outcry.roles.admin.control import ask_running
 from outcry.roles.api.signing import ws_payloads
+from outcry.roles.stream import tapes
 from tests.support.inprocess import KEY, SECRET, Client, running
 from tests.support.served import served
 from tests.support.stage import called, heard
@@ -199,3 +200,25 @@ async def test_a_trade_has_one_time_wherever_it_is_told(floor: Floor) -> None:
     assert stored == {row["id"]: row["time"] for row in private} == reported
     assert stored == {event["t"]: event["T"] for event in events if event["e"] == "trade"}
     assert stored == {event["l"]: event["T"] for event in events if event["e"] == "aggTrade"}
+
+
+async def test_trades_that_the_ring_has_forgotten_are_resumed_from_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tapes, "RING", 2)
+    async with running(tmp_path) as (exchange, client), served(exchange.app) as address:
+        floor = Floor(address, client)
+        async with floor.connect("/ws-api/v3") as trading, floor.connect("/v1/stream?channels=trades:BTCUSD") as early:
+            told = await heard(early)
+            await log_on(trading)
+            for number in range(1, 11):
+                await trading.send(limit(number, "BUY" if number % 2 else "SELL", 50_000))
+                await heard(trading)
+            assert [(await heard(early))["seq"] for _ in range(5)] == [1, 2, 3, 4, 5]
+            late = await floor.connect("/v1/stream")
+            asked = {"op": "subscribe", "channel": "trades:BTCUSD", "epoch": told["epoch"], "seq": 1}
+            await late.send(json.dumps(asked))
+            answer, missed = await heard(late), await heard(late)
+            assert (answer["recovered"], answer["seq"]) == (True, 5)
+            assert [trade["id"] for trade in missed["trades"]] == [2, 3, 4, 5]
+            await late.close()
