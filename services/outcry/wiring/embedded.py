@@ -36,10 +36,8 @@ from outcry.roles.crew import Crew
 from outcry.roles.engine.engine import Engine
 from outcry.roles.engine.keeper import Keeper
 from outcry.roles.simulate.role import AskRefused, Simulation
-from outcry.roles.stream.hub import Hub
-from outcry.roles.stream.nativesockets import NativeSockets
 from outcry.roles.stream.protocol import StreamProtocol
-from outcry.roles.stream.sockets import MarketSockets
+from outcry.roles.stream.public import PublicSockets
 from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
 from outcry.settings import DEMO_SYMBOLS, Settings
@@ -135,22 +133,18 @@ class Exchange:
         if not settings.loopback:
             self.gate.keys = KeyRing(WithoutDemoKeys(store.ledger), vault, clock)
         self.listing = api_listing.Listing(self.venue)
-        self.hub = Hub(self.venue)
         users = UserStreams(self.venue)
         self._admin = Admin(store.ledger, store.journal, clock, vault.seal, on_transfer=users.transferred)
         self.venue.operator = self._admin
-        self.sockets = MarketSockets(self.hub, self.gate, users, telemetry=self.telemetry)
-        self.native = NativeSockets(self.hub, self.gate, telemetry=self.telemetry)
+        self.sockets = PublicSockets(self.venue, self.gate, users)
         self.ws_api = WsApi(self.gate, ENDPOINTS, users, telemetry=self.telemetry)
-        observe_streams(self.telemetry, lambda: (*self.sockets.clients, *self.native.clients, *self.ws_api.clients))
-        served: dict[str, Asgi] = {
-            "/ws": self.sockets, "/stream": self.sockets, "/v1/stream": self.native, "/ws-api/v3": self.ws_api,
-        }  # fmt: skip
+        observe_streams(self.telemetry, lambda: (*self.sockets.clients(), *self.ws_api.clients))
+        served: dict[str, Asgi] = {**self.sockets.served, "/ws-api/v3": self.ws_api}
         self.app = build_app(self.venue, self.gate, ENDPOINTS, served, telemetry=self.telemetry)
 
     async def _recover(self) -> None:
         self.listing.start()
-        self.hub.start()
+        self.sockets.hub.start()
         await self.engine.start()
         await self.listing.refresh()
 
@@ -167,7 +161,7 @@ class Exchange:
         self.crew.add("keeper", self.keeper.run)
         self.crew.add("desk", self.desk.run)
         self.crew.add("listing", self.listing.run)
-        self.crew.add("streams", self.hub.supervise)
+        self.crew.add("streams", self.sockets.hub.supervise)
         self.crew.add("windows", lambda: self.feed.supervise_cuts(self.clock))
         self.crew.add("watch", self._watch)
         self.crew.add("pulse", partial(feel_pulse, self.telemetry.loop_lag))
@@ -216,8 +210,7 @@ class Exchange:
         self.venue.status["api"] = {"status": "down", "detail": "The exchange is stopping."}
         await self.crew.stop("simulation")
         await self.desk.drain(DRAIN_SECONDS)
-        leaving = (self.sockets, self.native, self.ws_api)
-        await asyncio.gather(*(each.goodbye(GOODBYE_SECONDS) for each in leaving))
+        await asyncio.gather(self.sockets.goodbye(GOODBYE_SECONDS), self.ws_api.goodbye(GOODBYE_SECONDS))
 
     async def stop(self) -> None:
         """The second half: ends the roles in the order in which they need each other, then the store."""
@@ -225,7 +218,7 @@ class Exchange:
             await self.control.stop()
             for name in ("simulation", "desk", "windows", "streams", "listing"):
                 await self.crew.stop(name)
-            self.hub.close()
+            self.sockets.hub.close()
             await self.keeper.stop()
             await self.engine.stop()
             await self.crew.stop_all()

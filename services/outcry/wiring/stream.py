@@ -11,16 +11,14 @@ from outcry.roles.api.gate import Gate
 from outcry.roles.api.health import not_ready
 from outcry.roles.api.listing import Listing
 from outcry.roles.api.venue import Venue
-from outcry.roles.api.wire import Asgi
 from outcry.roles.crew import Crew
-from outcry.roles.stream.hub import Hub
-from outcry.roles.stream.nativesockets import NativeSockets
-from outcry.roles.stream.sockets import MarketSockets
+from outcry.roles.stream.public import PublicSockets
 from outcry.roles.stream.userdata import UserStreams
 from outcry.settings import ClusterSettings
 from outcry.telemetry import Telemetry
 from outcry.wiring.admin import admin_role, identity_of
 from outcry.wiring.backbone import Backbone, vault_of
+from outcry.wiring.observing import observe_streams
 
 
 class Stream:
@@ -46,53 +44,43 @@ class Stream:
             clock=self.backbone.clock, telemetry=self.telemetry,
         )  # fmt: skip
         gate = Gate(self.venue, vault)
-        self.hub = Hub(self.venue)
-        self.sockets = MarketSockets(self.hub, gate, UserStreams(self.venue), telemetry=self.telemetry)
-        self.native = NativeSockets(self.hub, gate, telemetry=self.telemetry)
-        served: dict[str, Asgi] = {"/ws": self.sockets, "/stream": self.sockets, "/v1/stream": self.native}
-        self.app = build_app(self.venue, gate, (), served, telemetry=self.telemetry)
+        self.sockets = PublicSockets(self.venue, gate, UserStreams(self.venue))
+        self.app = build_app(self.venue, gate, (), self.sockets.served, telemetry=self.telemetry)
+        observe_streams(self.telemetry, self.sockets.clients)
         listing = Listing(self.venue)
         listing.start()
-        self.hub.start()
+        self.sockets.hub.start()
         await listing.refresh()
         self.crew = Crew(self.venue.status, self.telemetry)
         pod = PodAdmin(
-            identity_of(self.settings), self.backbone.clock, connections=self._count,
+            identity_of(self.settings), self.backbone.clock, connections=lambda: len(self.sockets.clients()),
             queue_depth=lambda: 0, on_drain=self._drain,
         )  # fmt: skip
         self.crew.add("admin", admin_role(
             self.settings, pod.routes, self.telemetry, is_ready=partial(not_ready, self.venue)
         ))  # fmt: skip
         self.crew.add("listing", listing.run)
-        self.crew.add("streams", self.hub.supervise)
+        self.crew.add("streams", self.sockets.hub.supervise)
 
     def _drain(self, begins: bool) -> None:
         """Sends the clients elsewhere, or takes new ones again."""
         if begins:
             self.venue.status["stream"] = {"status": "down", "detail": "This process is being drained."}
-            self._farewell = asyncio.create_task(self._goodbye())
+            self._farewell = asyncio.create_task(self.sockets.goodbye(self.settings.goodbye_seconds))
         else:
             self._farewell.cancel()
             del self.venue.status["stream"]
 
-    def _count(self) -> int:
-        return len(self.sockets.clients) + len(self.native.clients)
-
-    async def _goodbye(self) -> None:
-        """Closes the clients over a while, so that they do not come back all at once."""
-        seconds = self.settings.goodbye_seconds
-        await asyncio.gather(self.sockets.goodbye(seconds), self.native.goodbye(seconds))
-
     async def part(self) -> None:
         """Says goodbye to the clients."""
         self.venue.status["stream"] = {"status": "down", "detail": "This process is stopping."}
-        await self._goodbye()
+        await self.sockets.goodbye(self.settings.goodbye_seconds)
 
     async def stop(self) -> None:
         """Ends everything."""
         if hasattr(self, "crew"):
             await self.crew.stop_all()
-            self.hub.close()
+            self.sockets.hub.close()
         await self.shared.close()
         await self.feed.close()
         await self.backbone.close()
