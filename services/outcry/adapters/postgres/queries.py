@@ -66,7 +66,7 @@ BY_ID: Final = _placed(
     ENTRY.order_id == NUMBER,
 )
 BY_NAME: Final = _placed(
-    along(ORDERS, "account_id", "client_order_id", "symbol_id", "order_id", down=True),
+    along(ORDERS, "client_order_id", "account_id", "symbol_id", "order_id", down=True),
     and_(OPEN_ENTRY, ENTRY.client_order_id == NAME),
 )
 # Of all orders those of the open intake rows, as an account has few of these and an index of its own for them, along

@@ -108,7 +108,8 @@ CREATE TABLE orders (
   changed_before  bigint NOT NULL  -- the record that changed it last lies before this offset: retention asks
 ) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX orders_of_account ON orders (account_id, symbol_id, order_id);
-CREATE INDEX orders_by_name ON orders (client_order_id, account_id);
+-- Down to the id, for a name may be used again and again, and the newest order of that name is wanted.
+CREATE INDEX orders_by_name ON orders (client_order_id, account_id, symbol_id, order_id);
 CREATE INDEX orders_open ON orders (part, symbol_id, priority_seq) WHERE open = 1;
 CREATE INDEX orders_of_list ON orders (list_id) WHERE list_id >= 0;
 
