@@ -92,6 +92,7 @@ async def test_hand_overs_are_counted_and_timed_by_the_giver(tmp_path: Path) -> 
         other = it.room.new_engine(owner="other/1")
         await other.start()
         running = asyncio.create_task(other.run())
+        await it.room.until(lambda: it.room.engine.sharing.has_heirs)
         assert await it.room.engine.depart(10.0)
         await it.room.until(lambda: len(other.sessions) == 2)
         assert it.told("engine_handovers_total") == it.told("engine_handover_seconds_count") == 2
