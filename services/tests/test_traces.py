@@ -11,6 +11,7 @@ from outcry.settings import Settings, SettingsError
 from outcry.telemetry.names import STAGES
 from outcry.telemetry.traces import is_sampled, trace_id_of
 from outcry.wiring.process import tracer_of
+from tests.support.collector import collecting
 from tests.support.inprocess import Client, running
 from tests.support.notebook import Notebook
 
@@ -78,6 +79,20 @@ def test_a_record_tells_its_trace_without_being_decoded() -> None:
 def test_a_traceparent_says_whether_it_is_written(text: str, sampled: bool) -> None:
     assert is_sampled(text) is sampled
     assert trace_id_of(text) == (TRACE if text else "")
+
+
+async def test_traces_are_sent_to_the_collector_that_the_settings_name(tmp_path: Path) -> None:
+    with collecting() as collector:
+        async with running(tmp_path, otlp_endpoint=collector.url, trace_sample=0.0) as (_, client):
+            await place(client, ASKED)
+        spans = collector.of(TRACE, 1 + len(STAGES))
+    assert [(span.role, span.name) for span in spans] == [("up", name) for name in ("order", *STAGES)]
+
+
+async def test_a_collector_that_is_away_stops_no_order(tmp_path: Path) -> None:
+    async with running(tmp_path, otlp_endpoint="http://127.0.0.1:9", trace_sample=1.0) as (_, client):
+        await place(client)
+        await place(client, ASKED)
 
 
 def test_nothing_is_traced_unless_somebody_says_where_to() -> None:

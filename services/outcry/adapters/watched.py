@@ -1,13 +1,13 @@
 """Ports seen through: the adapter behind keeps its promise, and what an engine asks of it is timed, counted, traced.
 
-The engine and its keeper know nothing of this. An order's stages there follow from what they ask: a record that was
+Engine and keeper know nothing of this. An order's stages there follow from what they ask: a record that was
 read is matched when a commit begins that covers it, and it is told once the publication after that commit is out.
 """
 
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from outcry.codec import traceparent_of
 from outcry.leases import Lease
@@ -29,12 +29,9 @@ from outcry.telemetry.traces import Tracer, is_sampled
 MAX_ARRIVALS: Final = 4_096  # records of a partition that were read and not committed; older ones are not timed
 
 
-class KeptLedger(EngineLedger, Housekeeping, Protocol):
-    """What an engine and its keeper ask of the ledger."""
-
-
 J = TypeVar("J", bound=Journal)
-K = TypeVar("K", bound=KeptLedger)
+E = TypeVar("E", bound=EngineLedger)
+K = TypeVar("K", bound=Housekeeping)
 L = TypeVar("L", bound=Lease)
 P = TypeVar("P", bound=Publisher)
 
@@ -70,8 +67,6 @@ class EngineWatch:
         self._refusals = panel.number(names.CAS_REFUSALS)
         self._failures = panel.numbers(names.COMMIT_TROUBLE)
         self._dead_letters = panel.number(names.DEAD_LETTERS)
-        self._folded = panel.number(names.FOLDED)
-        self._voided = panel.number(names.VOIDED)
         self._takeovers = panel.number(names.TAKEOVERS)
         self._opening = panel.histogram(names.OPENING_SECONDS)
         self._handovers = panel.number(names.HANDOVERS)
@@ -98,7 +93,7 @@ class EngineWatch:
 
         return cast(J, Seen(journal, read=read))
 
-    def ledger(self, ledger: K) -> K:
+    def ledger(self, ledger: E) -> E:
         async def commit(parts: Sequence[PartBatch]) -> set[int]:
             began = time.monotonic()
             try:
@@ -112,17 +107,7 @@ class EngineWatch:
                 self._note_commit(parts, began, time.monotonic())
             return named
 
-        async def fold(part: int, max_postings: int = 5000) -> int:
-            count = await ledger.fold(part, max_postings)
-            self._folded.inc(count)
-            return count
-
-        async def void(part: int) -> list[int]:
-            voided = await ledger.void(part)
-            self._voided.inc(len(voided))
-            return voided
-
-        return cast(K, Seen(ledger, commit=commit, fold=fold, void=void))
+        return cast(E, Seen(ledger, commit=commit))
 
     def lease(self, lease: L) -> L:
         async def takeover(part: int, owner: str) -> PartitionRow | None:
@@ -211,6 +196,23 @@ class EngineWatch:
         now = time.monotonic()
         self._handovers.inc()
         self._handover.observe(now - (self._looked if part in self._followed else self._left.pop(part, now)))
+
+
+def watch_keeper(ledger: K, telemetry: Telemetry) -> K:
+    """The ledger to give to a keeper instead of this one."""
+    folded, voided = telemetry.panel.number(names.FOLDED), telemetry.panel.number(names.VOIDED)
+
+    async def fold(part: int, max_postings: int = 5000) -> int:
+        count = await ledger.fold(part, max_postings)
+        folded.inc(count)
+        return count
+
+    async def void(part: int) -> list[int]:
+        orders = await ledger.void(part)
+        voided.inc(len(orders))
+        return orders
+
+    return cast(K, Seen(ledger, fold=fold, void=void))
 
 
 def _rows_of(batch: PartBatch) -> int:

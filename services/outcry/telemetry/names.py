@@ -112,11 +112,12 @@ VOIDED: Final = Metric("outcry_keeper_voided_orders_total", COUNTER, "Orders voi
 WISHES: Final = Metric("outcry_simulation_requests_total", COUNTER, "Requests of the simulated crowd", ("result",))
 TRACES: Final = Metric("outcry_traces_total", COUNTER, "Traces begun")
 
+FEED_DOWN: Final = Metric("outcry_feed_down", GAUGE, "1 while the engine goes on without Redis", (), CLUSTER)
 FEED_BEHIND: Final = Metric(
     "outcry_feed_behind_symbols", GAUGE, "Symbols whose feed in Redis is behind the ledger", (), CLUSTER
 )
 REPUBLISHED: Final = Metric(
-    "outcry_feed_republished_total", COUNTER, "Publications sent again after trouble with Redis", (), CLUSTER
+    "outcry_feed_republished_total", COUNTER, "Updates of symbols sent after trouble with Redis", (), CLUSTER
 )
 BREAKER: Final = Metric(
     "outcry_breaker_open", GAUGE, "1 while a component failed again and again and rests", ("component",), CLUSTER

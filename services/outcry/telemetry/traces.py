@@ -28,6 +28,7 @@ class Tracer(Protocol):
     """Writes traces; its queue is bounded, and what does not fit is dropped."""
 
     sample: float  # share of the orders that are traced without having been asked for
+    begun: int  # traces so far
 
     def begin(self, name: str, began: float, traceparent: str = "") -> Trace:
         """A new trace, or a part of the caller's."""

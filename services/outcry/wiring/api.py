@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from outcry.adapters.redis import RedisListener, RedisShared
+from outcry.adapters.watched import watch_keeper
 from outcry.roles.admin.pod import PodAdmin
 from outcry.roles.admin.verbs import Admin
 from outcry.roles.api.app import build_app
@@ -20,10 +21,11 @@ from outcry.roles.engine.keeper import Keeper
 from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
 from outcry.settings import ClusterSettings
-from outcry.telemetry import Telemetry
 from outcry.wiring.admin import admin_role, identity_of
-from outcry.wiring.backbone import Backbone, vault_of
+from outcry.wiring.backbone import Backbone, named, vault_of
 from outcry.wiring.endpoints import ENDPOINTS
+from outcry.wiring.observing import observe_backbone, observe_desk, observe_streams
+from outcry.wiring.vitals import Vitals
 
 DRAIN_SECONDS: Final = 9.5  # for accepted orders to get their answers at the end
 GOODBYE_SECONDS: Final = 0.5  # over which WebSocket clients are closed
@@ -35,9 +37,10 @@ class Api:
     role: Final = "api"
 
     def __init__(self, settings: ClusterSettings) -> None:
-        self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
-        self.backbone = Backbone(settings, self.telemetry.note_breaker)
-        self.settings = self.backbone.settings
+        self.settings = named(settings)
+        self.vitals = Vitals(self.settings, pod=self.settings.pod, role=self.role)
+        self.telemetry = self.vitals.telemetry
+        self.backbone = Backbone(self.settings, self.telemetry.note_breaker)
         prefix = settings.redis_prefix
         self.feed = RedisListener(settings.redis_fanout, pod=self.settings.pod, prefix=prefix)
         self.shared = RedisShared(settings.redis_state, prefix=prefix)
@@ -56,12 +59,12 @@ class Api:
         await self.watch.look()
         self.desk = self.venue.order_desk = Desk(
             ledger=ledger, journal=journal, feed=feed, clock=clock, settings=self.settings, pod=self.settings.pod,
-            telemetry=self.telemetry, halted=self.watch.halted, lags=self.watch.lags,
+            telemetry=self.telemetry, halted=self.watch.halted, lags=self.watch.lags, tracer=self.vitals.tracer,
         )  # fmt: skip
         self.venue.halted = self.watch.halted
         self.keeper = Keeper(
-            ledger=ledger, journal=journal, clock=clock, partitions=range(self.settings.partitions),
-            settings=self.settings,
+            ledger=watch_keeper(ledger, self.telemetry), journal=journal, clock=clock,
+            partitions=range(self.settings.partitions), settings=self.settings,
         )  # fmt: skip
         gate = Gate(self.venue, vault)
         users = UserStreams(self.venue)
@@ -83,6 +86,10 @@ class Api:
         self.crew.add("admin", admin_role(
             self.settings, pod.routes, self.telemetry, is_ready=partial(not_ready, self.venue)
         ))  # fmt: skip
+        observe_backbone(self.telemetry, self.backbone)
+        observe_desk(self.telemetry, self.desk, self.settings)
+        observe_streams(self.telemetry, lambda: self.ws_api.clients)
+        self.vitals.begin(self.crew)
         self.crew.add("desk", self.desk.run)
         self.crew.add("keeper", self.keeper.run)
         self.crew.add("listing", listing.run)
@@ -103,3 +110,4 @@ class Api:
         await self.shared.close()
         await self.feed.close()
         await self.backbone.close()
+        await self.vitals.end()

@@ -5,7 +5,6 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from outcry.adapters.clock import SystemClock
 from outcry.adapters.memory import MemoryFeed, MemoryShared
 from outcry.adapters.sqlite import InUse as InUse
 from outcry.adapters.sqlite import Store
-from outcry.adapters.watched import EngineWatch
+from outcry.adapters.watched import EngineWatch, watch_keeper
 from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.admin import masterkey
@@ -41,20 +40,12 @@ from outcry.roles.stream.public import PublicSockets
 from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
 from outcry.settings import DEMO_SYMBOLS, Settings
-from outcry.telemetry import Telemetry
-from outcry.telemetry.process import feel_pulse, watch_collector
 from outcry.telemetry.traces import Tracer
 from outcry.wiring.at_rest import LEDGER_FILE, MASTER_KEY_FILE, key_path, vault_of
 from outcry.wiring.endpoints import ENDPOINTS
 from outcry.wiring.observing import observe_desk, observe_engine, observe_streams
-from outcry.wiring.process import (
-    Progress,
-    allow_many_sockets,
-    begin_logging,
-    in_loop,
-    spare_the_collector,
-    tracer_of,
-)
+from outcry.wiring.process import Progress, allow_many_sockets, begin_logging, in_loop, spare_the_collector
+from outcry.wiring.vitals import Vitals
 
 ROLE: Final = "up"
 POD: Final = "embedded"  # the directory's lock keeps it unique, so a restart takes its own leases back at once
@@ -75,9 +66,8 @@ class Exchange:
         self.clock = SystemClock()
         self.feed = MemoryFeed()
         self.store = Store(self._folder / LEDGER_FILE, clock=self.clock)
-        self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
-        self._tracer = tracer or tracer_of(settings, pod=POD, role=ROLE)
-        self._unwatch = watch_collector(self.telemetry.gc_pauses)
+        self._vitals = Vitals(settings, pod=POD, role=ROLE, tracer=tracer)
+        self.telemetry = self._vitals.telemetry
 
     async def start(self) -> None:
         """Opens the store, founds the venue, recovers, and lets every role run. Raises Damaged, OutOfService."""
@@ -108,19 +98,19 @@ class Exchange:
         """Builds the roles and the app; nothing runs yet."""
         store, settings, clock = self.store, self.settings, self.clock
         partitions = range(settings.partitions)
-        watch = EngineWatch(self.telemetry, self._tracer)
+        watch = EngineWatch(self.telemetry, self._vitals.tracer)
         self.engine = Engine(
             journal=watch.journal(store.journal), ledger=watch.ledger(store.ledger), lease=watch.lease(store.lease),
             feed=watch.publisher(self.feed), clock=clock, owner=POD, partitions=partitions,
         )  # fmt: skip
         self.keeper = Keeper(
-            ledger=watch.ledger(store.ledger), journal=store.journal, clock=clock, partitions=partitions,
-            settings=settings,
+            ledger=watch_keeper(store.ledger, self.telemetry), journal=store.journal, clock=clock,
+            partitions=partitions, settings=settings,
         )  # fmt: skip
         self.desk = Desk(
             ledger=store.ledger, journal=store.journal, feed=self.feed, clock=clock, settings=settings, pod=POD,
             telemetry=self.telemetry, halted=self.engine.halted, lags=lambda: self.engine.lags,
-            tracer=self._tracer,
+            tracer=self._vitals.tracer,
         )  # fmt: skip
         observe_engine(self.telemetry, self.engine, clock)
         observe_desk(self.telemetry, self.desk, settings)
@@ -164,7 +154,7 @@ class Exchange:
         self.crew.add("streams", self.sockets.hub.supervise)
         self.crew.add("windows", lambda: self.feed.supervise_cuts(self.clock))
         self.crew.add("watch", self._watch)
-        self.crew.add("pulse", partial(feel_pulse, self.telemetry.loop_lag))
+        self._vitals.begin(self.crew)
         self.control = Control(self._admin, self._folder, self._url)
         await self.control.start()
         if self.settings.simulation_enabled:
@@ -223,9 +213,7 @@ class Exchange:
             await self.engine.stop()
             await self.crew.stop_all()
         await asyncio.to_thread(self.store.close)
-        self._unwatch()
-        if self._tracer is not None:
-            await asyncio.to_thread(self._tracer.close)
+        await self._vitals.end()
 
 
 def serve(settings: Settings, progress: Progress) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from outcry.adapters.redis import RedisPublisher
 from outcry.ports import Clock
 from outcry.roles.api.desk import Desk
 from outcry.roles.engine.engine import Engine
@@ -10,6 +11,7 @@ from outcry.roles.stream.sockets import MarketClient
 from outcry.roles.stream.wsapi import WsClient
 from outcry.settings import Settings
 from outcry.telemetry import Telemetry, names
+from outcry.wiring.backbone import Backbone
 
 Client = MarketClient | NativeClient | WsClient
 
@@ -45,3 +47,24 @@ def observe_desk(telemetry: Telemetry, desk: Desk, settings: Settings) -> None:
 def observe_streams(telemetry: Telemetry, clients: Callable[[], Iterable[Client]]) -> None:
     """What the clients of all sockets have not taken yet."""
     telemetry.source(names.BUFFERED, lambda: sum(client.link.waiting_bytes for client in clients()))
+
+
+def observe_backbone(telemetry: Telemetry, backbone: Backbone) -> None:
+    """The connections to PostgreSQL, and what is on its way to Kafka."""
+
+    def pool() -> Mapping[tuple[str, ...], float]:
+        used, idle, _ = backbone.store.connections
+        return {("used",): used, ("idle",): idle}
+
+    sender = backbone.journal.sender
+    telemetry.source(names.POOL, pool)
+    telemetry.source(names.POOL_LIMIT, lambda: backbone.store.connections[2])
+    telemetry.source(names.PRODUCER_REPLACED, lambda: sender.replaced)
+    telemetry.source(names.PRODUCER_UNACKED, lambda: sender.unacknowledged)
+
+
+def observe_publisher(telemetry: Telemetry, publisher: RedisPublisher) -> None:
+    """How far Redis is behind the ledger."""
+    telemetry.source(names.FEED_DOWN, lambda: publisher.is_down)
+    telemetry.source(names.FEED_BEHIND, lambda: publisher.behind)
+    telemetry.source(names.REPUBLISHED, lambda: publisher.sent_again)

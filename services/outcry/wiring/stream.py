@@ -15,10 +15,10 @@ from outcry.roles.crew import Crew
 from outcry.roles.stream.public import PublicSockets
 from outcry.roles.stream.userdata import UserStreams
 from outcry.settings import ClusterSettings
-from outcry.telemetry import Telemetry
 from outcry.wiring.admin import admin_role, identity_of
-from outcry.wiring.backbone import Backbone, vault_of
-from outcry.wiring.observing import observe_streams
+from outcry.wiring.backbone import Backbone, named, vault_of
+from outcry.wiring.observing import observe_backbone, observe_streams
+from outcry.wiring.vitals import Vitals
 
 
 class Stream:
@@ -27,9 +27,10 @@ class Stream:
     role: Final = "stream"
 
     def __init__(self, settings: ClusterSettings) -> None:
-        self.telemetry = Telemetry(settings.metrics_window_seconds, settings.metrics_retention_seconds)
-        self.backbone = Backbone(settings, self.telemetry.note_breaker)
-        self.settings = self.backbone.settings
+        self.settings = named(settings)
+        self.vitals = Vitals(self.settings, pod=self.settings.pod, role=self.role)
+        self.telemetry = self.vitals.telemetry
+        self.backbone = Backbone(self.settings, self.telemetry.note_breaker)
         prefix = settings.redis_prefix
         self.feed = RedisListener(settings.redis_fanout, pod=self.settings.pod, prefix=prefix)
         self.shared = RedisShared(settings.redis_state, prefix=prefix)
@@ -59,6 +60,8 @@ class Stream:
         self.crew.add("admin", admin_role(
             self.settings, pod.routes, self.telemetry, is_ready=partial(not_ready, self.venue)
         ))  # fmt: skip
+        observe_backbone(self.telemetry, self.backbone)
+        self.vitals.begin(self.crew)
         self.crew.add("listing", listing.run)
         self.crew.add("streams", self.sockets.hub.supervise)
 
@@ -84,3 +87,4 @@ class Stream:
         await self.shared.close()
         await self.feed.close()
         await self.backbone.close()
+        await self.vitals.end()

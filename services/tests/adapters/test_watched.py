@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from outcry.adapters.watched import EngineWatch, Seen
+from outcry.adapters.watched import EngineWatch, Seen, watch_keeper
 from outcry.ports import OutcomeUnknown
 from outcry.roles.engine.engine import Engine
 from outcry.rows import PartBatch
@@ -103,7 +103,7 @@ async def test_hand_overs_are_counted_and_timed_by_the_giver(tmp_path: Path) -> 
 
 async def test_the_keepers_folds_and_voids_are_counted(tmp_path: Path) -> None:
     async with watched(tmp_path) as it:
-        ledger = it.watch.ledger(it.room.store.ledger)
+        ledger = watch_keeper(it.room.store.ledger, it.telemetry)
         await it.room.place(it.room.order("buy 10@1000"))
         await it.room.place(it.room.order("sell 10@1000", BEN))
         folded = await ledger.fold(0)

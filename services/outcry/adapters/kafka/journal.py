@@ -22,7 +22,7 @@ class KafkaJournal:
 
     def __init__(self, servers: str, topic: str) -> None:
         self.topic = Topic(servers, topic)
-        self._sender = Sender(servers, topic)
+        self.sender = Sender(servers, topic)
         self._follower = Follower(servers, topic)
         self._spot = Follower(servers, topic)
         self._one_look = asyncio.Lock()
@@ -30,17 +30,17 @@ class KafkaJournal:
     async def open(self, partitions: int) -> None:
         """Makes contact and checks the topic. Raises OutOfService, Damaged."""
         await asyncio.to_thread(self.topic.check, partitions)
-        self._sender.open()
-        await self._sender.ready(OPEN_SECONDS)
+        self.sender.open()
+        await self.sender.ready(OPEN_SECONDS)
 
     async def close(self) -> None:
-        await self._sender.close()
+        await self.sender.close()
         for follower in (self._follower, self._spot):
             await asyncio.to_thread(follower.close)
         await asyncio.to_thread(self.topic.close)
 
     async def append(self, frames: Sequence[tuple[int, bytes]]) -> list[int]:
-        return await self._sender.send(frames) if frames else []
+        return await self.sender.send(frames) if frames else []
 
     async def read(self, positions: Mapping[int, int], max_records: int, wait_seconds: float) -> list[Record]:
         """Raises JournalBroken, OutOfService."""

@@ -41,6 +41,12 @@ class Sender:
         self._there = asyncio.Event()
         self._maker = threading.Thread(target=self._keep_one, name="kafka-producer", daemon=True)
         self.trouble = "the producer is being made"
+        self.replaced = 0  # producers given up so far
+
+    @property
+    def unacknowledged(self) -> int:
+        """Frames on their way."""
+        return len(self._pending)
 
     def open(self) -> None:
         """Begins to make a producer; until there is one, ``send`` refuses."""
@@ -117,6 +123,7 @@ class Sender:
         bury = partial(dead.close, timeout=0)
         if self._producer is not dead:
             return
+        self.replaced += 1
         log.warning("The Kafka producer is replaced: %s.", why)
         self._producer, self.trouble = None, why
         for each in list(self._pending):

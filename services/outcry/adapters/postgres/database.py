@@ -60,6 +60,14 @@ class Database:
         assert self._pool is not None, "the store is not open"
         return self._pool
 
+    @property
+    def connections(self) -> tuple[int, int, int]:
+        """The pool's connections at work and at rest, and their limit."""
+        if self._pool is None:
+            return 0, 0, HOLDERS
+        idle = self._pool.get_idle_size()
+        return self._pool.get_size() - idle, idle, self._pool.get_max_size()
+
     async def open(self) -> None:
         """Connects and looks at the schema. Raises OutOfService, Damaged."""
         async with AsyncExitStack() as undo:

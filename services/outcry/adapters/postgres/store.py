@@ -40,6 +40,11 @@ class PgStore:
         self.lease = PgLease(self._database)
         self.backlog = PgBacklog(self._database)
 
+    @property
+    def connections(self) -> tuple[int, int, int]:
+        """Of the pool for holds and housekeeping: those at work, those at rest, and how many there may be."""
+        return self._database.connections
+
     async def migrate(self) -> str:
         """Brings the schema up to date; returns its version. Raises OutOfService, Damaged."""
         return await schema.migrate(self._url)

@@ -72,7 +72,18 @@ class RedisPublisher:
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()  # one pipeline at a time, so that what Redis says is not overtaken
         self._tasks: list[asyncio.Task[None]] = []
+        self.sent_again = 0  # updates that had not reached it
         self.given_up = 0  # batches that did not reach Redis at once
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the engine goes on without Redis."""
+        return self._down
+
+    @property
+    def behind(self) -> int:
+        """Symbols of which Redis lacks something."""
+        return sum(standing.behind for standing in self._standings.values())
 
     async def start(self) -> None:
         """Begins to listen for followers, to beat and to catch up; a Redis that is down is waited for later."""
@@ -267,6 +278,7 @@ class RedisPublisher:
             return False
         for at in range(0, len(lacking), CHUNK):
             await self._insist([self._append(standing, each) for each in lacking[at : at + CHUNK]])
+        self.sent_again += len(lacking)
         return True
 
     async def _open(self, standing: Standing, renewed: set[int]) -> None:
