@@ -11,13 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from outcry.ports import OutcomeUnknown, OutOfService
-from outcry.roles.api.endpoint import Call, Endpoint
+from outcry.roles.api.endpoint import TRADE, Call, Endpoint
 from outcry.roles.api.errors import Refusal, missing, outcome_unknown, overloaded
 from outcry.roles.api.gate import Gate
 from outcry.roles.api.limits import rate_limits
 from outcry.roles.api.timeunit import in_micros
 from outcry.roles.stream import payloads
 from outcry.roles.stream.channel import encode
+from outcry.roles.stream.disconnect import CancelOnDisconnect
 from outcry.roles.stream.door import admit, farewell, ip_of, query_of, turn_away, wants_microseconds
 from outcry.roles.stream.link import POLICY, Link, Receive, Round, Scope, Send
 from outcry.roles.stream.session import SESSION_METHODS, Session, SessionMethod
@@ -33,6 +34,8 @@ OTHER: Final = "other"  # how metrics call a method that does not exist
 
 log = logging.getLogger(__name__)
 _FALSE: Final = (False, "false")
+_TRUE = ("true", "1")
+CANCEL: Final = "order.cancel"
 
 
 class Request(msgspec.Struct):
@@ -78,7 +81,8 @@ class WsApi:
             return
         session = Session(self.gate, self.users, link, client_ip=ip_of(scope), micro=micro)
         session.shows_limits = query.get("returnRateLimits") not in _FALSE
-        client = WsClient(self, session, link)
+        wants = query.get("cancelOnDisconnect") in _TRUE and CANCEL in self.methods
+        client = WsClient(self, session, link, CancelOnDisconnect(self.methods[CANCEL]) if wants else None)
         self.clients[client] = None
         gauge = self.telemetry.sockets.labels("api")
         gauge.inc()
@@ -106,8 +110,9 @@ class WsApi:
 class WsClient:
     """One connection: reads requests in order, answers each as soon as it can."""
 
-    def __init__(self, api: WsApi, session: Session, link: Link) -> None:
+    def __init__(self, api: WsApi, session: Session, link: Link, at_end: CancelOnDisconnect | None) -> None:
         self.link = link
+        self._at_end = at_end
         self._api = api
         self._session = session
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,6 +138,8 @@ class WsClient:
     def leave(self) -> None:
         """The client is gone: what it asked for goes on, but nobody is told."""
         self._session.end()
+        if self._at_end is not None:
+            self._at_end.leave()
         if self.link.too_slow:
             self._api.telemetry.slow_closed.inc()
 
@@ -164,6 +171,8 @@ class WsClient:
                 endpoint = self._endpoint(request.method)
                 call = await self._api.gate.ws(endpoint, params, self._session)
                 result = await endpoint.answer(call)
+                if self._at_end is not None and endpoint.security == TRADE and endpoint.method == "POST":
+                    self._at_end.note(call, result)
                 if self._session.micro:
                     result = in_micros(endpoint.path, result)
         except (Refusal, OutOfService, OutcomeUnknown) as trouble:
