@@ -14,7 +14,7 @@ from outcry.roles import match
 from outcry.roles.admin.rules import Refused
 from outcry.roles.admin.verbs import Result
 from outcry.settings import ClusterSettings, Settings, SettingsError, described, read_settings
-from outcry.wiring import roles
+from outcry.wiring import at_cluster, roles
 
 OK, FAILED, MISUSED = 0, 1, 2
 
@@ -78,6 +78,13 @@ def _role(given: argparse.Namespace) -> int:
     settings = read_settings(os.environ, ClusterSettings, **changes)
     run: Callable[[ClusterSettings, Callable[[str], None]], int] = getattr(roles, given.verb)
     return run(settings, _progress)
+
+
+def _restore(given: argparse.Namespace) -> int:
+    done = at_cluster.restore(read_settings(os.environ, ClusterSettings), _progress)
+    print(f"{done.put_back} of {done.looked_at} orders without an outcome had lost their hold, and have it again.")
+    _progress("Now let the halted partitions go on: outcry resume PARTITION. Then prove the rest: outcry verify.")
+    return OK
 
 
 def _verify(given: argparse.Namespace) -> int:
@@ -253,6 +260,9 @@ def _add_checking(verbs: Verbs) -> None:
     )
     replay.add_argument("--partition", metavar="N", type=int, help="only this partition")
     replay.set_defaults(run=_replay)
+    summary = "put back the holds that a cluster's database lost in a failover to a standby that was behind"
+    restore = verbs.add_parser("restore", help=summary, description=summary[0].upper() + summary[1:] + ".")
+    restore.set_defaults(run=_restore)
     verbs.add_parser("match", help="run recorded commands through the matching core (outcry match --help)")
 
 

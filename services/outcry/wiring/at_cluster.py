@@ -3,6 +3,8 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from outcry.roles.admin import restore as admin_restore
+from outcry.roles.admin.restore import Restored
 from outcry.roles.admin.verbs import Admin, Params, Result
 from outcry.roles.engine import replay as engine_replay
 from outcry.roles.engine import verify as engine_verify
@@ -41,6 +43,11 @@ def replay(settings: ClusterSettings, partition: int | None, progress: Progress)
     return _with_books(
         settings, lambda backbone: engine_replay.replay(backbone.ledger, backbone.journal, partition, progress)
     )
+
+
+def restore(settings: ClusterSettings, progress: Progress) -> Restored:
+    """Puts back holds that a failed-over database lost. Raises Damaged, OutOfService."""
+    return _with_books(settings, lambda backbone: admin_restore.restore(backbone.ledger, backbone.journal, progress))
 
 
 def _with_books(settings: ClusterSettings, use: Callable[[Backbone], Coroutine[Any, Any, T]]) -> T:

@@ -207,6 +207,23 @@ SELECT $1, part, $2::uuid FROM generate_series(0, $3::int - 1) AS part
  WHERE e.topic_id IS NULL OR e.topic_id <> excluded.topic_id
 RETURNING part, status
 
+-- name: put_back
+-- Intake rows that are missing and whose orders have no outcome, with their holds; returns how many there were.
+WITH asked AS MATERIALIZED (SELECT * FROM unnest({arrays}) AS r({columns})),
+lost AS MATERIALIZED (
+  SELECT a.* FROM asked a
+   WHERE NOT EXISTS (SELECT 1 FROM intake i WHERE i.order_id = a.order_id)
+     AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.order_id = a.order_id)),
+put AS (INSERT INTO intake ({columns}) SELECT {columns} FROM lost),
+need AS (SELECT account_id, asset_id, sum(held)::bigint AS amount FROM lost GROUP BY 1, 2),
+locked AS MATERIALIZED (
+  SELECT b.account_id, b.asset_id, n.amount FROM balances b JOIN need n USING (account_id, asset_id)
+   ORDER BY 1, 2 FOR UPDATE OF b),
+paid AS (
+  UPDATE balances b SET free = b.free - l.amount, held = b.held + l.amount FROM locked l
+   WHERE b.account_id = l.account_id AND b.asset_id = l.asset_id)
+SELECT count(*) FROM lost
+
 -- name: put_told
 INSERT INTO engine_feed (part, from_offset, to_offset, created, payload)
 SELECT part, low, high, outcry_now_ms(), payload

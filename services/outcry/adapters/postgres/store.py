@@ -14,6 +14,7 @@ from outcry.adapters.postgres.interventions import InterventionBook
 from outcry.adapters.postgres.lease import PgLease
 from outcry.adapters.postgres.prints import PrintBook
 from outcry.adapters.postgres.registry import RegistryBook
+from outcry.adapters.postgres.restoring import RestoringBook
 from outcry.adapters.postgres.results import ResultBook
 from outcry.adapters.postgres.statements import statement
 from outcry.leases import HALT
@@ -22,7 +23,7 @@ LEASE_MS: Final = 6_000
 NOTE_TOPIC: Final = statement("note_topic")
 
 
-class PgLedger(IntakeBook, ResultBook, RegistryBook, PrintBook, EvidenceBook, InterventionBook):
+class PgLedger(RestoringBook, IntakeBook, ResultBook, RegistryBook, PrintBook, EvidenceBook, InterventionBook):
     """Keeps ``ports.Ledger``."""
 
     async def ping(self) -> None:
