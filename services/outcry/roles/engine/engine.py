@@ -13,15 +13,14 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from outcry.codec import encode_frame
 from outcry.leases import SHARE
-from outcry.market.commands import Tick
 from outcry.ports import Clock, EngineLedger, Journal, JournalBroken, Lease, OutcomeUnknown, OutOfService, Publisher
 from outcry.roles.engine.copies import Copies
 from outcry.roles.engine.handover import HandOver
 from outcry.roles.engine.landing import Landing, Taken, together
 from outcry.roles.engine.ownership import Ownership
 from outcry.roles.engine.progress import Progress
+from outcry.roles.engine.quiet import Quiet
 from outcry.roles.engine.reading import Reading
 from outcry.roles.engine.session import Session
 from outcry.roles.engine.sharing import Sharing
@@ -35,12 +34,10 @@ BREATH: Final = 64  # commands after which others on the event loop get their tu
 WAIT_SECONDS: Final = 0.5  # the longest pause of the loop
 CHORE_SECONDS: Final = 0.1  # between two looks at what else is due
 CHORES_PER_LOOK: Final = 5  # chores between two looks at the end of the journal
-TICK_MS: Final = 1_000  # without a record for so long the owner journals a TICK
 LEASE_MS: Final = 6_000
 STOP_SECONDS: Final = 10.0  # for the batch on its way to the disk
 ANSWER_SECONDS: Final = 2.0  # since when ledger and journal must have answered for a stall to be the engine's own
 MAX_OFFSET: Final = 1 << 62
-TICK: Final = encode_frame([Tick(command_id=0, symbol_id=0)])
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +67,7 @@ class Engine:
         self._sessions = self._own.sessions
         self._watch = Watch(self._sessions)
         self._leaving = HandOver(self.sharing, self._reading, self._sessions, self._ring)
-        self._heard_ms: dict[int, int] = {}  # when a partition last had a record
+        self._quiet = Quiet(journal, clock)
         self._careful: dict[int, int] = {}  # partitions that failed: one record a batch until past this offset
         self._under_way: Taken = {}
         self._bell: asyncio.Future[None] | None = None
@@ -135,6 +132,13 @@ class Engine:
         self._own.forget_halts()
         self._forget(list(self._sessions))
         self.sharing.begin()
+        keeping = asyncio.create_task(self._keep_leases())
+        try:
+            await self._recover()
+        finally:
+            keeping.cancel()
+
+    async def _recover(self) -> None:
         await self.sharing.look()
         await self._own.opened()
         await self._collect()
@@ -142,6 +146,16 @@ class Engine:
         while any(self.progress.lag(part) for part in self._sessions):
             await self._turn()
         self.sharing.note_ready()
+
+    async def _keep_leases(self) -> None:
+        """While the first partitions are loaded, which may take longer than a lease."""
+        while True:
+            await asyncio.sleep(CHORE_SECONDS)
+            try:
+                await self._renew()
+                await self.sharing.join()
+            except (OutOfService, OutcomeUnknown) as trouble:
+                self._note(trouble)
 
     async def run(self) -> None:
         """Works until ``stop``. Raises Damaged; trouble with the ledger is waited out."""
@@ -221,7 +235,7 @@ class Engine:
     def _begin(self, part: int, session: Session) -> None:
         """A partition is owned from now on."""
         self._leaving.forget(part)
-        self._heard_ms[part] = self._clock.now_ms()
+        self._quiet.hear([part])
         self.progress.begin(part, session.next_offset)
         self._reading.begin(part, session.next_offset)
 
@@ -235,9 +249,8 @@ class Engine:
         except JournalBroken as broken:
             await self._halt(broken.part, broken.reason)
             return
-        now_ms = self._clock.now_ms()
+        self._quiet.hear({record.part for record in records})
         for record in records:
-            self._heard_ms[record.part] = now_ms
             self.progress.note_read(record)
 
     def _is_full(self) -> bool:
@@ -363,7 +376,7 @@ class Engine:
             await asyncio.sleep(CHORE_SECONDS)
             try:
                 await self._renew()
-                await self._tick()
+                await self._quiet.tick(list(self._sessions))
                 if count % CHORES_PER_LOOK == 0:
                     self._watch.end_unasked()
                     self._note_ends(await self._journal.end_offsets())
@@ -382,11 +395,3 @@ class Engine:
         if time.monotonic() - self._renewed_at >= self._renew_seconds:
             self._renewed_at = time.monotonic()
             self._forget_for_a_while(await self._own.renew())
-
-    async def _tick(self) -> None:
-        """Moves log time where nobody trades."""
-        now_ms = self._clock.now_ms()
-        due = [part for part in self._sessions if now_ms - self._heard_ms[part] >= TICK_MS]
-        if due:
-            self._heard_ms.update(dict.fromkeys(due, now_ms))
-            await self._journal.append([(part, TICK) for part in due])

@@ -29,7 +29,7 @@ from outcry.market.floor import Market
 from outcry.market.order import Order
 from outcry.market.pit import Pit
 from outcry.ports import MarketUpdate, Publication
-from outcry.roles.engine.blotter import HASH_SPACE, Blotter, order_hash
+from outcry.roles.engine.blotter import Blotter
 from outcry.roles.engine.news import Follows, News, nobody
 from outcry.roles.engine.outcomes import ended, ids_of, new_orders
 from outcry.roles.engine.window import LONGEST_BOUND_MS, Marks, Overtaker, Waiting, Window
@@ -77,10 +77,10 @@ class Session:
         self._clear()
 
     def check(self, state: PartState, tail: Record | None) -> None:
-        """Compares the loaded orders and the record before ``next_offset`` with their hashes."""
-        expected = sum(map(order_hash, state.orders)) % HASH_SPACE
-        if expected != state.row.state_hash:
-            raise Contradiction(f"the open orders hash to {expected}, the ledger says {state.row.state_hash}")
+        """Compares the orders just loaded and the record before ``next_offset`` with their hashes."""
+        found = self._blotter.state_hash
+        if found != state.row.state_hash:
+            raise Contradiction(f"the open orders hash to {found}, the ledger says {state.row.state_hash}")
         if tail is not None and record_hash(tail) != state.row.tail_hash:
             raise Contradiction(f"record {tail.offset} of the journal is not the one that was applied")
 

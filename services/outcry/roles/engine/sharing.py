@@ -82,7 +82,7 @@ class Sharing:
         self._claim(table)
         self._copy(table)
         self._offer(table)
-        await self._join()
+        await self.join()
 
     async def run(self) -> None:
         """Looks for ever; trouble with the leases is waited out."""
@@ -164,6 +164,15 @@ class Sharing:
             self._withdraw(part)
             self.nudge()
 
+    async def join(self) -> None:
+        """Tells the others what is new, and that this engine lives."""
+        self.me = self.me._replace(offers=self._told(), copies=self._copies.ready)
+        told, at = self._joined
+        now = time.monotonic()
+        if self.me != told or now - at >= self._renew_seconds:
+            await self._lease.join(self.me)
+            self._joined = (self.me, now)
+
     async def leave(self) -> None:
         """Is no member any more."""
         self._joined = (None, 0.0)
@@ -211,15 +220,6 @@ class Sharing:
 
     def _told(self) -> tuple[tuple[int, str], ...]:
         return tuple(sorted((part, offer.pod) for part, offer in self._offers.items()))
-
-    async def _join(self) -> None:
-        """Tells the others what is new, and that this engine lives."""
-        self.me = self.me._replace(offers=self._told(), copies=self._copies.ready)
-        told, at = self._joined
-        now = time.monotonic()
-        if self.me != told or now - at >= self._renew_seconds:
-            await self._lease.join(self.me)
-            self._joined = (self.me, now)
 
     async def _wait(self) -> None:
         busy = self._offers or self.me.draining or self._copies.wanted

@@ -1,12 +1,15 @@
 """Several engines on one store: who dies is replaced, who hangs changes nothing, and what moves loses nothing."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from outcry.adapters.sqlite import lease, results
 from outcry.leases import RESERVED
+from outcry.ports import Journal, JournalBroken, Ledger
+from outcry.rows import PartState, Record
 from tests.support.engine_room import EngineRoom
 from tests.support.fleet import fleet
 from tests.support.pg_room import PgRoom
@@ -171,3 +174,61 @@ async def test_a_halted_partition_stays_halted_and_the_others_move_on(tmp_path: 
         await engines.mend(0)
         await engines.until_owned(b=3)
         assert engines.engines["b"].halted == {}
+
+
+async def test_a_broken_log_halts_its_partition_alone(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 2) as engines:
+        journal = engines.room.store.journal
+        broken = BrokenJournal(journal)
+        engine = await engines.launch("a", journal=broken)
+        broken.parts.add(0)
+        await engines.room.until(lambda: "record 7 is missing" in engine.halted.get(0, ""))
+        (other,) = await engines.room.place(engines.room.order("buy 5@900", part=1))
+        assert other.code == 0
+        broken.parts.clear()
+        assert await engines.room.store.ledger.resume_partition(0, "ann")
+        await engines.until_owned(a=2)
+
+
+class BrokenJournal:
+    """A journal in which a record is missing of some partitions."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.parts: set[int] = set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._journal, name)
+
+    async def read(self, positions: Mapping[int, int], max_records: int, wait_seconds: float) -> list[Record]:
+        for part in self.parts & positions.keys():
+            raise JournalBroken(part, "record 7 is missing")
+        return await self._journal.read(positions, max_records, wait_seconds)
+
+
+async def test_leases_are_kept_while_the_first_partitions_take_longer_to_load_than_a_lease(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 2) as engines:
+        slow = SlowLoads(engines.room.store.ledger)
+        first = asyncio.create_task(engines.launch("a", ledger=slow))
+        await asyncio.sleep(0.1)
+        second = await engines.launch("b")
+        await asyncio.sleep(1.5 * LEASE_MS / 1000)
+        assert second.sessions == {} and {row.owner for row in (await engines.leases()).values()} == {"a/1"}
+        slow.ends.set()
+        assert len((await first).sessions) == 2
+        await engines.until_owned(a=1, b=1)
+
+
+class SlowLoads:
+    """A ledger that loads a partition only when it may."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.ends = asyncio.Event()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._ledger, name)
+
+    async def load(self, part: int) -> PartState:
+        await self.ends.wait()
+        return await self._ledger.load(part)

@@ -8,7 +8,7 @@ from outcry.market import pit
 from outcry.market.commands import PlaceOrder
 from outcry.market.terms import FILLED, MARKET, NEW, SELL, STOP_LOSS, STOP_LOSS_LIMIT, WORKING
 from outcry.ports import OutOfService
-from outcry.roles.engine.engine import TICK
+from outcry.roles.engine.quiet import TICK
 from outcry.rows import PartBatch
 from tests.support.engine_room import ANN, BEN, EngineRoom, engine_room
 
