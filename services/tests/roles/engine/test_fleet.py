@@ -111,6 +111,7 @@ async def test_a_hand_over_uses_the_copy_that_was_loaded_before(tmp_path: Path) 
 
             async def load(self, part: int) -> object:
                 loads.append(part)
+                await asyncio.sleep(0.5)
                 return await stored.load(part)
 
         engines.ways["b"]._ledger = Counting()
