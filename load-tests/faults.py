@@ -37,7 +37,7 @@ from tests.support.stricken import STORES, Fault, Stricken, components  # noqa: 
 
 CUSTOMERS = 12
 ROUND = (1, 3)  # faults that strike together
-ROUNDS_PER_CHECK = 3
+ROUNDS_PER_CHECK = 10
 RECOVERY_SECONDS = 60.0
 CALM_SECONDS = (0.2, 1.0)  # between two rounds
 QUIET_SECONDS = 3.0  # at the end, for what was on its way
