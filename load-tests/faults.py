@@ -1,6 +1,7 @@
 """Strikes a cluster on this machine with faults while clients trade, and checks that it loses and doubles nothing.
 
-    faults.py [--faults N] [--orders N] [--seed S] [--rate R] [--folder DIR] [--card FILE] [--history FILE] [--brief]
+    faults.py [--faults N] [--orders N] [--seconds N] [--seed S] [--rate R] [--folder DIR] [--card FILE] [--history FILE]
+              [--brief]
 
 It starts its own Kafka, PostgreSQL and Redis. One log line per fault; a reliability card at the end. Exit status 1:
 an answer does not stand, something happened twice, an invariant is broken, or the cluster did not recover.
@@ -127,7 +128,10 @@ class Campaign:
 
     async def _strike_all(self) -> None:
         rounds = 0
-        while self.card.faults.total() < self.given.faults or len(self.history.orders) < self.given.orders:
+        until = self.began + self.given.seconds
+        while time.monotonic() < until and (
+            self.card.faults.total() < self.given.faults or len(self.history.orders) < self.given.orders
+        ):
             await asyncio.sleep(self.dice.uniform(*CALM_SECONDS))
             await self._strike(self._drawn())
             rounds += 1
@@ -169,7 +173,7 @@ class Campaign:
 
     async def _check(self) -> None:
         """Everything that was told must stand, and the invariants must hold."""
-        asked = [sent for sent in self.history.orders if sent.is_known]
+        asked = self.history.known()
         rows: list[Row] = []
         for owner in range(2):
             for symbol in MIDDLES:
@@ -261,7 +265,7 @@ def main(words: Sequence[str]) -> int:
     """Reads the command line and runs a campaign."""
     parser = argparse.ArgumentParser(description="Strike a cluster with faults while clients trade.")
     for name, kind, default in (
-        ("faults", int, 100), ("orders", int, 5_000), ("seed", int, 1), ("rate", float, 60.0), ("port", int, 18_080),
+        ("faults", int, 100), ("orders", int, 5_000), ("seconds", float, 86_400.0), ("seed", int, 1), ("rate", float, 60.0), ("port", int, 18_080),
         ("folder", Path, None), ("card", Path, None), ("history", Path, None),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=kind, default=default)

@@ -30,6 +30,14 @@ def test_what_stands_or_went_on_is_clean() -> None:
     assert found(sent(refused=-2010)).is_clean
 
 
+def test_what_is_heard_while_rows_are_read_is_not_expected_of_them() -> None:
+    history = History(orders=[sent(told=told()), sent("b")])
+    asked = history.known()
+    history.orders[0].hear(told("CANCELED"), 1.0)
+    assert [each.name for each in asked] == ["a"]
+    assert check(history, asked, [row()]).is_clean
+
+
 def test_an_acknowledged_order_that_is_not_there_is_lost() -> None:
     assert found(sent(told=told())).lost
 

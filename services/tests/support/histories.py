@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +51,10 @@ class History:
     cancels: int = 0  # acknowledged
     answers: Counter[str] = field(default_factory=Counter)  # HTTP status and code, or the kind of a broken connection
     seen: dict[str, Row] = field(default_factory=dict)
+
+    def known(self) -> list[Sent]:
+        """Copies of the orders whose outcome is known now; what is heard later changes nothing in them."""
+        return [replace(sent) for sent in self.orders if sent.is_known]
 
     def write(self, path: Path) -> None:
         """One JSON object a line."""

@@ -1,0 +1,59 @@
+"""The suite notices when a protection is taken away: each seeded defect makes the test fail that is there for it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.defects.seeded import DEFECTS, Defect
+from tests.support.kafka import component
+
+ROOT = Path(__file__).resolve().parents[3]
+SECONDS = 120
+FAILED = 1  # pytest's exit status where a test failed, not where there was none or it could not begin
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources and tests; the tree itself is never touched."""
+    copy = tmp_path_factory.mktemp("defects")
+    shutil.copytree(ROOT / "services", copy / "services", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    for beside in ("infra", "load-tests"):
+        (copy / beside).symlink_to(ROOT / beside)
+    return copy
+
+
+def test_there_are_fourteen_defects_and_each_has_one_place() -> None:
+    assert len({defect.name for defect in DEFECTS}) == len(DEFECTS) == 14
+    for defect in DEFECTS:
+        text = (ROOT / "services" / "outcry" / defect.path).read_text()
+        assert text.count(defect.sound) == 1, f"{defect.name}: {text.count(defect.sound)} places in {defect.path}"
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+def test_a_seeded_defect_is_noticed(defect: Defect, copied: Path) -> None:
+    if defect.needs:
+        component(defect.needs)
+    path = copied / "services" / "outcry" / defect.path
+    sound = path.read_text()
+    path.write_text(sound.replace(defect.sound, defect.broken))
+    try:
+        status, said = outcome(copied, defect.test)
+    finally:
+        path.write_text(sound)
+    assert status == FAILED, said
+    assert "skipped" not in said.splitlines()[-1], said
+
+
+def outcome(copied: Path, test: str) -> tuple[int, str]:
+    """pytest's exit status for one test of the copy, and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"services/tests/{test}"], cwd=copied,
+        env={**os.environ, "PYTHONPATH": str(copied / "services"), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
