@@ -1,7 +1,7 @@
 """Strikes a cluster on this machine with faults while clients trade, and checks that it loses and doubles nothing.
 
-    faults.py [--faults N] [--orders N] [--seconds N] [--seed S] [--rate R] [--folder DIR] [--card FILE] [--history FILE]
-              [--brief]
+    faults.py [--faults N] [--orders N] [--seconds N] [--seed S] [--rate R] [--folder DIR] [--card FILE]
+              [--history FILE] [--brief]
 
 It starts its own Kafka, PostgreSQL and Redis. One log line per fault; a reliability card at the end. Exit status 1:
 an answer does not stand, something happened twice, an invariant is broken, or the cluster did not recover.
@@ -265,7 +265,8 @@ def main(words: Sequence[str]) -> int:
     """Reads the command line and runs a campaign."""
     parser = argparse.ArgumentParser(description="Strike a cluster with faults while clients trade.")
     for name, kind, default in (
-        ("faults", int, 100), ("orders", int, 5_000), ("seconds", float, 86_400.0), ("seed", int, 1), ("rate", float, 60.0), ("port", int, 18_080),
+        ("faults", int, 100), ("orders", int, 5_000), ("seconds", float, 86_400.0),
+        ("seed", int, 1), ("rate", float, 60.0), ("port", int, 18_080),
         ("folder", Path, None), ("card", Path, None), ("history", Path, None),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=kind, default=default)

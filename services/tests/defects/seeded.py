@@ -59,7 +59,7 @@ DEFECTS: Final = (
         "wall clock in the engine", "roles/engine/session.py",
         "self.log_time = max(self.log_time, record.timestamp_ms)",
         "self.log_time = __import__('time').time_ns() // 1_000_000",
-        "roles/engine/test_session.py::test_log_time_never_goes_back",
+        "roles/engine/test_session.py::test_trades_of_one_batch_are_told_with_the_time_of_their_own_record",
     ),
     Defect(
         "float price", "market/holds.py",
