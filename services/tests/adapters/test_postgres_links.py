@@ -19,6 +19,7 @@ OWNER = "engine-0/1"
 async def linked_store(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[PgStore, Link]]:
     """A store that reaches its database through a link, and gives an answer up after half a second."""
     monkeypatch.setattr(database, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(database, "SMALL_SECONDS", 0.5)
     with migrated_database() as url:
         parts = urlsplit(url)
         link = Link("store-postgres", parts.port or 0)

@@ -19,6 +19,7 @@ CONNECT_SECONDS: Final = 5
 HOLDERS: Final = 4  # connections for holds and housekeeping; who comes when all work waits in line
 WAIT_SECONDS: Final = 5  # for a free connection
 ANSWER_SECONDS: Final = 12  # after which a connection is given up; a server that is there ends its work earlier
+SMALL_SECONDS: Final = 5  # the same for what touches few rows, or for which others wait
 
 # A statement that waits longer than this is in trouble, and says so instead of piling up behind it.
 SHARED_SETTINGS: Final = {
@@ -35,7 +36,9 @@ SHARED_SETTINGS: Final = {
     "enable_bitmapscan": "off",
 }
 # The engine's own: nobody may hold a partition's row for long.
-WRITER_SETTINGS: Final = {**SHARED_SETTINGS, "lock_timeout": "400ms", "idle_in_transaction_session_timeout": "2s"}
+WRITER_SETTINGS: Final = {
+    **SHARED_SETTINGS, "lock_timeout": "400ms", "statement_timeout": "4s", "idle_in_transaction_session_timeout": "2s",
+}  # fmt: skip
 # A load reads for seconds, between statements too; the dedupe window comes from an index of whole ranges of pages.
 LOADER_SETTINGS: Final = {
     **SHARED_SETTINGS, "statement_timeout": "60s", "idle_in_transaction_session_timeout": "60s",
@@ -50,7 +53,7 @@ class Database:
         self.url = url
         self.topic = topic
         self.lease_ms = lease_ms
-        self.writer = Writer(lambda: self.connect(WRITER_SETTINGS), ANSWER_SECONDS)
+        self.writer = Writer(lambda: self.connect(WRITER_SETTINGS), SMALL_SECONDS)
         self.reader = Reader(url, Breaker("database", watch))
         self._pool: Pool | None = None
 
@@ -91,11 +94,12 @@ class Database:
             self._pool = None
         await self.reader.close()
 
-    async def fetch(self, statement: str, *values: Any) -> list[Any]:
+    async def fetch(self, statement: str, *values: Any, is_small: bool = False) -> list[Any]:
         """Runs one statement that commits by itself. Raises OutOfService, OutcomeUnknown, Damaged."""
+        seconds = SMALL_SECONDS if is_small else ANSWER_SECONDS
         sent = False
         try:
-            async with self.pool.acquire(timeout=WAIT_SECONDS) as connection, _answering(connection):
+            async with self.pool.acquire(timeout=WAIT_SECONDS) as connection, _answering(connection, seconds):
                 sent = True
                 found: list[Any] = await connection.fetch(statement, *values)
                 return found
@@ -127,13 +131,13 @@ class Database:
 
 
 @asynccontextmanager
-async def _answering(connection: Connection) -> AsyncIterator[None]:
+async def _answering(connection: Connection, seconds: float) -> AsyncIterator[None]:
     """A bound for one answer: nobody tells when the database's machine is gone. Raises TimeoutError.
 
     The connection is ended then, and when its user is canceled: the pool would wait for the rest of its answer.
     """
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             yield
     except (TimeoutError, asyncio.CancelledError):
         connection.terminate()

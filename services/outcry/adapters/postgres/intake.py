@@ -56,7 +56,8 @@ class IntakeBook(Book):
         return [result for group in groups for result in found[group.place]]
 
     async def _together(self, groups: Sequence[Group]) -> Found:
-        return results(groups, await self._database.fetch(HOLD, self._database.topic, *columns(groups)))
+        rows = await self._database.fetch(HOLD, self._database.topic, *columns(groups), is_small=True)
+        return results(groups, rows)
 
     async def _in_turn(self, groups: Sequence[Group], keys: Sequence[KeyClaim]) -> Found:
         async with self._database.transaction() as connection:

@@ -135,20 +135,20 @@ class PgLease(Book):
         """Also forgets members that have been gone for a day."""
         owner, claim, draining, ready, offers, copies = member
         terms = (owner, member.pod, claim, draining, ready, _encode(offers).decode(), list(copies), self._lease_ms)
-        await self._database.fetch(JOIN, *terms)
+        await self._database.fetch(JOIN, *terms, is_small=True)
         if member != self._told:
-            await self._database.fetch(FORGET)
+            await self._database.fetch(FORGET, is_small=True)
             await self._tell(owner)
             self._told = member
 
     async def leave(self, owner: str) -> None:
         self._told = None
-        await self._database.fetch(LEAVE, owner)
+        await self._database.fetch(LEAVE, owner, is_small=True)
         await self._tell(owner)
 
     async def look(self) -> Table:
-        leases = await self._database.fetch(LEASES, self._topic, FREED_MS)
-        members = await self._database.fetch(MEMBERS)
+        leases = await self._database.fetch(LEASES, self._topic, FREED_MS, is_small=True)
+        members = await self._database.fetch(MEMBERS, is_small=True)
         return Table(tuple(Leased(*row) for row in leases), tuple(_member(*row) for row in members))
 
     async def news(self, seconds: float) -> None:
@@ -174,7 +174,7 @@ class PgLease(Book):
             raise fault_of(error, sent=True) from error
 
     async def _evict(self, part: int, owner: str) -> None:
-        await self._database.fetch(EVICT, self._topic, part, owner)
+        await self._database.fetch(EVICT, self._topic, part, owner, is_small=True)
 
     async def _write(self, statement: str, *values: Any) -> list[Any]:
         """Runs one statement on the writer's connection."""
@@ -186,7 +186,7 @@ class PgLease(Book):
             raise fault_of(error, sent=True) from error
 
     async def _tell(self, what: str) -> None:
-        await self._database.fetch(TELL, CHANNEL, what)
+        await self._database.fetch(TELL, CHANNEL, what, is_small=True)
 
 
 def _member(*row: Any) -> Member:
