@@ -11,7 +11,7 @@ from outcry.adapters.memory import MemoryFeed
 from outcry.adapters.redis import RedisFeed, RedisListener, RedisPublisher
 from outcry.adapters.sqlite import Store
 from outcry.market.depth import DepthView
-from outcry.ports import Feed, Lease, MarketUpdate, Publication
+from outcry.ports import Cut, Feed, Lease, MarketUpdate, Publication
 from outcry.rows import TradeRow
 from tests.support.kafka import component
 
@@ -21,15 +21,14 @@ PATIENCE_SECONDS = 10.0
 
 
 class Archive:
-    """Keeps ``ports.Backlog`` in memory: all that was told, or only the newest of it."""
+    """Keeps ``ports.Backlog`` in memory: all that was told."""
 
-    def __init__(self, keeps: int = 1_000_000) -> None:
-        self.keeps = keeps
+    def __init__(self) -> None:
         self.kept: list[Publication] = []
         self.asked = 0
 
     def keep(self, publication: Publication) -> Publication:
-        self.kept = [*self.kept, publication][-self.keeps :] if self.keeps else []
+        self.kept.append(publication)
         return publication
 
     async def missing(self, part: int, symbol_id: int, after_seq: int) -> Sequence[Publication]:
@@ -103,33 +102,6 @@ async def until(holds: Callable[[], object], seconds: float = PATIENCE_SECONDS) 
             await asyncio.sleep(0.005)
 
 
-class Follower:
-    """Listens to one symbol as a stream process would, and checks what it is told."""
-
-    def __init__(self, symbol_id: int = 1) -> None:
-        self.symbol_id = symbol_id
-        self.seq = self.u = 0
-        self.trades: list[int] = []
-        self.snapshots = 0
-        self.view = DepthView()
-        self.heard: list[MarketUpdate] = []
-
-    def take(self, update: MarketUpdate) -> None:
-        if update.symbol_id != self.symbol_id:
-            return
-        self.heard.append(update)
-        if update.snapshot:
-            self.snapshots += 1
-            self.view.replace(update.levels, update.last_u)
-        else:
-            assert not self.seq or update.first_seq == self.seq + 1, f"{update.first_seq} was told after {self.seq}"
-            if update.first_u <= update.last_u:
-                assert not self.u or update.first_u == self.u + 1, f"u {update.first_u} was told after {self.u}"
-                self.view.apply(update.levels, update.last_u)
-        self.seq, self.u = update.last_seq, max(self.u, update.last_u)
-        self.trades += [trade.trade_id for trade in update.trades]
-
-
 class Life:
     """A symbol whose batches come one after the other, and its book at every update id."""
 
@@ -163,6 +135,48 @@ class Life:
             first_u=self.u + 1, last_u=self.u, time_ms=1, snapshot=True,
             levels=tuple((side, price, lots) for (side, price), lots in self.levels.items() if lots),
         )  # fmt: skip
+
+
+class Follower:
+    """Listens to a symbol as a stream process would; what is wrong with what it is told is noted in ``wrong``."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.seq = self.u = 0
+        self.trades: list[int] = []
+        self.snapshots = 0
+        self.wrong: list[str] = []
+        self.tape: list[tuple[int, int, int]] = []  # (first, last) seq of updates; (window, first, last) u of cuts
+        self._view = DepthView()
+
+    def take(self, update: MarketUpdate) -> None:
+        if update.symbol_id != self.life.symbol_id:
+            return
+        if update.snapshot:
+            self.snapshots += 1
+            if update.last_seq < self.seq or update.last_u < self.u:
+                self.wrong.append(f"a snapshot at {update.last_seq} was told after {self.seq}")
+            self._view.replace(update.levels, update.last_u)
+        elif self.tape:
+            self._follow(update)
+        self.tape.append((0, update.first_seq, update.last_seq))
+        self.seq, self.u = update.last_seq, max(self.u, update.last_u)
+        self.trades += [trade.trade_id for trade in update.trades]
+        if self.snapshots and self._view.top(100) != self.life.books[self.u]:
+            self.wrong.append(f"the book at {self.u} is {self._view.top(100)}")
+
+    def cut(self, cut: Cut) -> None:
+        if cut.last_u != self.u:
+            self.wrong.append(f"a cut at {cut.last_u} was told at {self.u}")
+        self.tape.append((cut.window_ms, cut.first_u, cut.last_u))
+
+    def _follow(self, update: MarketUpdate) -> None:
+        if update.first_seq != self.seq + 1:
+            self.wrong.append(f"seq {update.first_seq} was told after {self.seq}")
+        if update.first_u <= update.last_u:
+            if update.first_u != self.u + 1:
+                self.wrong.append(f"u {update.first_u} was told after {self.u}")
+            self._view.apply(update.levels, update.last_u)
 
 
 def trade(symbol_id: int, trade_id: int) -> TradeRow:

@@ -13,11 +13,13 @@ from urllib.parse import unquote, urlsplit
 
 import hiredis
 
+from outcry.adapters.redis.client import end
+
 CONNECT_SECONDS: Final = 2.0
 FIRST_RETRY_SECONDS: Final = 0.05
 LAST_RETRY_SECONDS: Final = 1.0
 QUIET_SECONDS: Final = 2.0  # without a byte for so long the other side is asked whether it lives
-DEAD_SECONDS: Final = 5.0  # and given up after this
+DEAD_SECONDS: Final = 3.0  # without an answer for so long it is given up
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +60,7 @@ class Channels:
 
     async def close(self) -> None:
         """Leaves for good."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+        await end(self._task)
 
     def subscribe(self, name: str) -> None:
         """Hears this channel too, from the moment Redis has taken note, and after every reconnect."""
@@ -131,13 +130,17 @@ class _Wire(asyncio.Protocol):
         """Until the connection is lost. Raises TimeoutError when the other side is silent."""
         if self._awaited:
             self.send("SUBSCRIBE", *self._awaited)
+        asked: float | None = None
         while not self._lost.done():
             await asyncio.wait([self._lost], timeout=QUIET_SECONDS / 2)
-            silent = self._loop.time() - self._heard
-            if silent > DEAD_SECONDS:
-                raise TimeoutError(f"nothing was heard for {DEAD_SECONDS:g} s")
-            if silent > QUIET_SECONDS:
+            now = self._loop.time()
+            if now - self._heard < QUIET_SECONDS:
+                asked = None
+            elif asked is None:
+                asked = now
                 self.send("PING")
+            elif now - asked > DEAD_SECONDS:
+                raise TimeoutError(f"no answer for {DEAD_SECONDS:g} s")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's by type

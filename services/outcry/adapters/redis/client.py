@@ -1,10 +1,11 @@
 """How every client of Redis is set up here, and how a script is run whether or not Redis remembers it."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from redis.asyncio import Connection, ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
@@ -12,14 +13,25 @@ from redis.exceptions import NoScriptError, RedisError
 
 TROUBLE: Final = (RedisError, OSError, TimeoutError)  # what a component that cannot be asked looks like
 
+MAX_CONNECTIONS: Final = 16  # of one client; whoever finds them all busy waits as for an answer
+END_SECONDS: Final = 0.2  # before a task that was canceled is canceled again
+
 Word = str | bytes | int
+
+
+async def end(*tasks: "asyncio.Task[None] | None") -> None:
+    """Cancels tasks until they have ended: a cancellation that comes in the moment of a timeout is lost."""
+    while running := [task for task in tasks if task is not None and not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=END_SECONDS)
 
 
 def connect(url: str, timeout_seconds: float) -> Redis:
     """A client that tries once: whoever asks knows better whether a second time makes sense."""
-    pool = ConnectionPool.from_url(
+    pool = BlockingConnectionPool.from_url(
         url, connection_class=Wire, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds, max_connections=64,
+        socket_connect_timeout=timeout_seconds, max_connections=MAX_CONNECTIONS, timeout=timeout_seconds,
     )  # fmt: skip
     return Redis.from_pool(pool)
 

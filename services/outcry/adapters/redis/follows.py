@@ -8,7 +8,7 @@ import msgspec
 
 from outcry.adapters.redis import scripts
 from outcry.adapters.redis.channels import Channels
-from outcry.adapters.redis.client import TROUBLE, connect
+from outcry.adapters.redis.client import TROUBLE, connect, end
 from outcry.adapters.redis.keys import Keys
 
 FOLLOW_SECONDS: Final = 30.0  # after its last refresh an account is followed no longer
@@ -38,9 +38,7 @@ class Follower:
 
     async def close(self) -> None:
         """Leaves; the accounts are forgotten when their time is over."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end(self._task)
         await self._client.aclose()
 
     def follow(self, account_id: int) -> None:
@@ -97,9 +95,7 @@ class Followed:
     async def close(self) -> None:
         """Listens no longer."""
         await self._channels.close()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
+        await end(self._reading)
         await self._client.aclose()
 
     def _hear(self, _: bytes, message: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from outcry.adapters.redis import scripts
 from outcry.adapters.redis.channels import Channels
-from outcry.adapters.redis.client import TROUBLE, connect
+from outcry.adapters.redis.client import TROUBLE, connect, end
 from outcry.adapters.redis.follows import FOLLOW_SECONDS, Follower
 from outcry.adapters.redis.keys import Keys
 from outcry.adapters.redis.tape import Tape, Told, Want
@@ -21,7 +21,7 @@ from outcry.feedcodec import (
 from outcry.market.terms import BUY, SELL
 from outcry.ports import Book, Cut, Execution, MarketUpdate, Outcome
 
-READ_SECONDS: Final = 1.0  # for one answer of Redis
+READ_SECONDS: Final = 3.0  # for one answer of Redis
 READ_TRIES: Final = 5  # for a book that is as new as what was told
 READ_PAUSE_SECONDS: Final = 0.02
 RETRY_SECONDS: Final = 0.2  # before a gap is looked at again
@@ -73,8 +73,7 @@ class RedisListener:
     async def close(self) -> None:
         """Listens no longer."""
         await self._channels.close()
-        for task in list(self._filling.values()):
-            task.cancel()
+        await end(*self._filling.values())
         await self._follower.close()
         await self._client.aclose()
 

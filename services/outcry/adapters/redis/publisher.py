@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from outcry.adapters.redis import scripts
-from outcry.adapters.redis.client import TROUBLE, Word, connect
+from outcry.adapters.redis.client import TROUBLE, Word, connect, end
 from outcry.adapters.redis.follows import FOLLOW_SECONDS, Followed
 from outcry.adapters.redis.keys import Keys
 from outcry.adapters.redis.standing import Standing, packed_book, packed_changes
@@ -68,6 +68,8 @@ class RedisPublisher:
         self._lease = lease
         self._backlog = backlog
         self._standings: dict[int, Standing] = {}
+        self._feed_epoch = 0
+        self._ticked_ms = 0
         self._down = True  # until Redis has the scripts
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()  # one pipeline at a time, so that what Redis says is not overtaken
@@ -96,10 +98,7 @@ class RedisPublisher:
 
     async def close(self) -> None:
         """Says no more."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end(*self._tasks)
         await self._followed.close()
         await self._hot.aclose()
         await self._patient.aclose()
@@ -117,6 +116,7 @@ class RedisPublisher:
         batch = [each for update in publication.updates for each in self._changed(update)]
         if self._down:
             self._give_up(batch)
+            await asyncio.sleep(0)  # whoever publishes without a pause leaves the loop time to catch up
             return
         batch += self._answers(publication.outcomes)
         batch += self._private(publication.executions, publication.moved)
@@ -277,7 +277,8 @@ class RedisPublisher:
         if lacking is None:
             return False
         for at in range(0, len(lacking), CHUNK):
-            await self._insist([self._append(standing, each) for each in lacking[at : at + CHUNK]])
+            replies = await self._insist([self._append(standing, each) for each in lacking[at : at + CHUNK]])
+            standing.caught_up(replies[-1][1])
         self.sent_again += len(lacking)
         return True
 
@@ -289,13 +290,15 @@ class RedisPublisher:
                 self.retire([standing.part])
                 return
             renewed.add(standing.part)
+        self._feed_epoch = max(self._feed_epoch + 1, self._clock.now_ms())  # a Redis that was emptied knows none
         opening = standing.opening()
         bids, asks = packed_book(opening)
         words = scripts.OPEN.call(
             self._keys.symbol(standing.symbol_id), self._keys.market, standing.symbol_id, opening.last_seq,
-            opening.last_u, self._clock.now_ms(), bids, asks, encode_update(opening),
+            opening.last_u, self._feed_epoch, bids, asks, encode_update(opening),
         )  # fmt: skip
-        await self._insist([Sent(words)])
+        (reply,) = await self._insist([Sent(words)])
+        standing.caught_up(reply[1])
         log.info("Symbol %d: a new feed epoch begins at %d.", standing.symbol_id, opening.last_seq)
 
     async def supervise_beats(self) -> None:
@@ -314,17 +317,18 @@ class RedisPublisher:
                 log.exception("A beat of the feed failed.")
 
     async def tick(self, now_ms: int) -> None:
-        """What is due at a multiple of 100 ms. Raises what redis-py raises."""
+        """All that became due since the last tick, however late this one is. Raises what redis-py raises."""
         fit = [standing for standing in self._standings.values() if not standing.behind]
+        last_ms, self._ticked_ms = self._ticked_ms, now_ms
         ends = {
             (standing, window_ms): standing.u
             for window_ms in WINDOWS_MS
-            if now_ms % window_ms == 0
+            if now_ms // window_ms != last_ms // window_ms
             for standing in fit
             if standing.cut_u.get(window_ms) != standing.u
         }
         batch = [Sent(self._cut(standing, window_ms, now_ms)) for standing, window_ms in ends]
-        if now_ms % BEAT_MS == 0:
+        if now_ms // BEAT_MS != last_ms // BEAT_MS:
             batch += [self._heartbeat(standing, standing.stored_seq) for standing in fit]
         if batch:
             self._judge(batch, await self._send(self._patient, batch))

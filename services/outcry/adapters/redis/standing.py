@@ -76,9 +76,13 @@ class Standing:
         return found if stored_seq >= self.seq else None
 
     def opening(self) -> MarketUpdate:
-        """The book with which a feed epoch begins: the first one, if all that followed it is held, else today's."""
-        if self._first is not None and self.after(self._first.last_seq) is not None:
-            return self._first
+        """The book with which a feed epoch begins: the first one, if all that followed it is held, else today's.
+
+        The first one is given once: nobody must be led back to it.
+        """
+        first, self._first = self._first, None
+        if first is not None and self.after(first.last_seq) is not None:
+            return first
         return MarketUpdate(
             symbol_id=self.symbol_id, part=self.part, epoch=self.epoch, first_seq=self.seq + 1, last_seq=self.seq,
             first_u=self.u + 1, last_u=self.u, time_ms=self._time_ms, snapshot=True,

@@ -32,6 +32,7 @@ class Tape:
         self.seq = 0
         self.u = 0
         self._trade_id = 0
+        self._joined_u = 0  # nothing of what led up to it was told
         self._cuts: dict[int, int] = {}  # the last u of each window
         self._pending: list[MarketMessage] = []
 
@@ -93,6 +94,7 @@ class Tape:
 
     def _stand(self, snapshot: MarketUpdate) -> None:
         self.feed_epoch, self.seq, self.u = snapshot.feed_epoch, snapshot.last_seq, snapshot.last_u
+        self._joined_u = self.u
         self._cuts.clear()
         self._note_trades(snapshot)
 
@@ -128,6 +130,7 @@ class Tape:
             self.seq = message.first_seq - 1
         else:
             self.seq, self.u = message.last_seq, message.last_u
+            self._joined_u = self.u
 
     def _advance(self, message: MarketMessage) -> MarketUpdate:
         update = replace(decode_update(message.body), feed_epoch=message.feed_epoch)
@@ -148,7 +151,7 @@ class Tape:
 
     def _cut(self, message: MarketMessage) -> Iterable[Cut]:
         body = decode_cut(message.body)
-        if message.last_u > self._cuts.get(body.window_ms, 0) and message.last_seq == self.seq:
+        if message.last_u > self._cuts.get(body.window_ms, self._joined_u) and message.last_seq == self.seq:
             self._cuts[body.window_ms] = message.last_u
             yield Cut(
                 symbol_id=self.symbol_id, window_ms=body.window_ms, first_u=body.first_u, last_u=message.last_u,
