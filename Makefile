@@ -12,7 +12,7 @@ FAULTS ?= 100
 ORDERS ?= 5000
 SEED ?= 1
 
-.PHONY: help setup setup-test builds components clients up demo verify test test-long faults bench compile lint format lock clean
+.PHONY: help setup setup-test builds components clients up demo verify test test-long faults bench bench-cluster compile lint format lock clean
 
 help:  ## Show what can be asked for
 	@echo "Outcry, an exchange you run yourself. First: make up"
@@ -55,6 +55,9 @@ faults: setup-test components  ## Strike a cluster here with faults under load; 
 bench: setup-test compile  ## Measure the core, the whole order path and memory; prints one report
 	@sh infra/local/venv.sh "$(CURDIR)/.venv-bench" bench
 	@$(BIN)/python load-tests/bench.py
+
+bench-cluster: setup-test components  ## Measure a cluster on real Kafka, PostgreSQL and Redis, its limit beside it
+	@$(BIN)/python load-tests/bench_cluster.py
 
 compile: setup-test  ## Build the compiled core into .venv-compiled
 	@sh infra/local/compiled.sh "$(CURDIR)/.venv-compiled"

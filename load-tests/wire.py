@@ -45,15 +45,15 @@ class Signer:
         """HMAC-SHA256, hex."""
         return hmac.digest(self._secret, payload, hashlib.sha256).hex()
 
-    def order(self, params: dict[str, str]) -> bytes:
+    def order(self, params: dict[str, str], *, window_ms: int = 5_000) -> bytes:
         """POST /api/v3/order with everything in the query."""
-        query = f"{urlencode(params)}&timestamp={time.time_ns() // 1_000_000}&recvWindow=5000"
+        query = f"{urlencode(params)}&timestamp={time.time_ns() // 1_000_000}&recvWindow={window_ms}"
         path = f"/api/v3/order?{query}&signature={self.signature(query.encode())}"
         return f"POST {path} HTTP/1.1\r\n{self._head}Content-Length: 0\r\n\r\n".encode()
 
-    def batch(self, body: bytes) -> bytes:
+    def batch(self, body: bytes, *, window_ms: int = 5_000) -> bytes:
         """POST /v1/orders:batch; the signature covers query and body."""
-        query = f"timestamp={time.time_ns() // 1_000_000}&recvWindow=5000"
+        query = f"timestamp={time.time_ns() // 1_000_000}&recvWindow={window_ms}"
         path = f"/v1/orders:batch?{query}&signature={self.signature(query.encode() + body)}"
         head = (
             f"POST {path} HTTP/1.1\r\n{self._head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

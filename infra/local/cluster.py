@@ -93,6 +93,12 @@ class Cluster:
 
     def start(self) -> None:
         """Starts the components, sets the exchange up and starts the roles. Raises components.Trouble."""
+        self.prepare()
+        for process in self.processes.values():
+            process.start()
+
+    def prepare(self) -> None:
+        """All of ``start`` but the roles: these wait in ``processes``. Raises components.Trouble."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         (self.folder / "logs").mkdir(exist_ok=True)
@@ -108,8 +114,6 @@ class Cluster:
         }
         self._set_up(shared)
         self._name_processes(shared)
-        for process in self.processes.values():
-            process.start()
 
     @property
     def url(self) -> str:
