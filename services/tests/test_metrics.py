@@ -127,6 +127,9 @@ async def test_a_halted_partition_says_why_in_metrics_health_and_log(
         assert found[("outcry_engine_partition_halted", ("2", "command"))] == 1
         report = (await client.http.get("/api/health/detailed")).json()
         assert "partition 2: record 9: AssertionError: no such order" in report["components"]["partitions"]["detail"]
+        assert report["status"] == "degraded"
+        matching = report["components"]["matching"]
+        assert {"lag_records", "oldest_ms", "unacknowledged_orders", "halted"} <= matching.keys()
     assert "Partition 2 halts: record 9: AssertionError: no such order" in caplog.text
 
 
@@ -174,7 +177,7 @@ def test_latencies_of_all_time_lie_in_the_steps_they_belong_to() -> None:
 def test_what_happened_before_this_second_still_counts() -> None:
     telemetry = Telemetry(retention_seconds=2)
     for at in (100.0, 100.5, 101.0, 107.0, 109.0):
-        telemetry.minute.note_order(at, 0.001, False)
+        telemetry.minute.note_orders(at, 0.001)
     found = samples(telemetry.exposition().decode())
     assert found[("outcry_orders_total", ())] == found[("outcry_order_seconds_count", ())] == 5
 

@@ -36,12 +36,12 @@ class LastMinute:
         self._past_orders = 0  # before the newest second
         self._past_latencies: Tally[int] = Tally()
 
-    def note_order(self, now: float, seconds: float, refused: bool) -> None:
-        """At ``now`` of the steady clock an order command got its outcome, ``seconds`` after it was asked for."""
+    def note_orders(self, now: float, seconds: float, count: int = 1, refused: int = 0) -> None:
+        """At ``now`` of the steady clock order commands got their outcomes, ``seconds`` after they were asked for."""
         second = self._second(int(now))
-        second.orders += 1
+        second.orders += count
         second.refused += refused
-        second.latencies[bucket_of(seconds)] += 1
+        second.latencies[bucket_of(seconds)] += count
 
     def note_trades(self, count: int, amount: int) -> None:
         """``count`` trades for ``amount`` quote minor units were committed."""
@@ -113,8 +113,10 @@ class LastMinute:
 
 def bucket_of(seconds: float) -> int:
     """The bucket of a latency: powers of two of a microsecond, each cut into ``SUB_BUCKETS``."""
-    micros = max(int(seconds * 1e6), 1)
-    power = max(micros.bit_length() - 5, 0)
+    micros = int(seconds * 1e6)
+    if micros < 2 * SUB_BUCKETS:
+        return micros if micros > 0 else 1
+    power = micros.bit_length() - 5
     return power * SUB_BUCKETS + (micros >> power)
 
 

@@ -55,7 +55,7 @@ class Telemetry:
 
     def note_order(self, seconds: float, *, refused: bool = False) -> None:
         """An order command got its outcome ``seconds`` after it was asked for."""
-        self.minute.note_order(time.monotonic(), seconds, refused)
+        self.minute.note_orders(time.monotonic(), seconds, refused=refused)
 
     def note_trades(self, symbol: str, count: int, amount: int) -> None:
         """``count`` trades for ``amount`` quote minor units were committed."""

@@ -169,7 +169,12 @@ class Exchange:
                 state, cause = "down", f"{self.engine.lag} records wait and none is applied. {self.engine.trouble}"
             elif self.engine.trouble:
                 state, cause = "degraded", self.engine.trouble
-            self.venue.status["matching"] = {"status": state, "detail": cause.strip()}
+            now_ms, progress = self.clock.now_ms(), self.engine.progress
+            self.venue.status["matching"] = {
+                "status": state, "detail": cause.strip(), "lag_records": self.engine.lag,
+                "oldest_ms": max((progress.age_ms(part, now_ms) for part in self.engine.sessions), default=0),
+                "unacknowledged_orders": self.desk.unacknowledged, "halted": dict(self.engine.halted),
+            }  # fmt: skip
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _simulation(self) -> Simulation:

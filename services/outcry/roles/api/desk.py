@@ -264,9 +264,14 @@ class Desk:
         elif not isinstance(answer, Outcome):
             ticket.request.fail(answer)
             return
+        request = ticket.request
         if ticket.command is not None:
-            self._notes.settled(ticket, answer)
-        ticket.request.put(ticket.place, answer)
+            request.commands += 1
+            if answer.code:
+                self._notes.refused(request, answer)
+        request.put(ticket.place, answer)
+        if request.settled:
+            self._notes.settled(request, ticket.since)
 
     def _settle_all(self, tickets: Sequence[Ticket], refusal: Refusal) -> None:
         for ticket in tickets:

@@ -43,12 +43,17 @@ class DeskNotes:
             if parcel.trace is not None:
                 parcel.trace.stage("journal", held, now)
 
-    def settled(self, ticket: Ticket, answer: Answer) -> None:
-        """A command has its answer."""
-        now = time.monotonic()
-        self._minute.note_order(now, now - ticket.since, answer.code != 0)
+    def refused(self, request: Request, answer: Answer) -> None:
+        """A command of the request came to nothing, or nobody knows to what."""
+        request.refused += 1
         if answer.code == UNKNOWN_OUTCOME:
             self._unknown.inc()
+
+    def settled(self, request: Request, since: float) -> None:
+        """The last command of a request has its answer; each of them took as long as the request."""
+        if request.commands:
+            at = request.settled
+            self._minute.note_orders(at, at - since, request.commands, request.refused)
 
     def answered(self, request: Request, since: float, tracer: Tracer | None) -> None:
         """Who asked has all answers, or waits no longer. A trace that was asked for ends here in any case."""

@@ -56,9 +56,10 @@ class Request:
 
     ``traceparent`` is the caller's W3C trace context, which goes with its commands into the journal; "" for none.
     ``began`` is when the request came, ``settled`` when its last answer was there, on the steady clock (0.0: not yet).
+    ``commands`` of its intents went to the market, ``refused`` of them in vain.
     """
 
-    __slots__ = ("answers", "began", "done", "left", "settled", "trace", "traceparent")
+    __slots__ = ("answers", "began", "commands", "done", "left", "refused", "settled", "trace", "traceparent")
 
     def __init__(
         self, size: int, done: asyncio.Future[list[Answer]], traceparent: str = "", began: float = 0.0
@@ -68,14 +69,17 @@ class Request:
         self.traceparent = traceparent if traceparent and PARENT.fullmatch(traceparent) else ""
         self.began = began
         self.settled = 0.0
+        self.commands = self.refused = 0
         self.trace: Trace | None = None
         self.done = done
 
     def put(self, place: int, answer: Answer) -> None:
         self.answers[place] = answer
         self.left -= 1
-        if not self.left and not self.done.done():
-            self.settled = time.monotonic()
+        if self.left:
+            return
+        self.settled = time.monotonic()
+        if not self.done.done():
             self.done.set_result([each for each in self.answers if each is not None])
 
     def fail(self, cause: Exception) -> None:
