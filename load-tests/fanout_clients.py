@@ -1,13 +1,15 @@
-"""Frugal WebSocket clients in one process: fanout_clients.py PORT PID CLIENTS SECONDS; prints one JSON object.
+"""Frugal WebSocket clients in one process: fanout_clients.py PORT PID CLIENTS SECONDS [quick|slow]; prints JSON.
 
 Every client follows the trades of one symbol, looks at every frame and at every trade id, and so knows of each gap.
-PID is the server's process, whose CPU time and memory are read while the clients listen.
+PID is the server's process, whose CPU time and memory are read while the clients listen. With a fifth argument every
+twentieth client takes much more than the others, the depth of all symbols, and either reads it or never does.
 """
 
 import asyncio
 import json
 import os
 import resource
+import socket
 import sys
 import time
 from array import array
@@ -26,6 +28,8 @@ REQUEST = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 TEXT, CLOSE, PING = 0x81, 0x88, 0x89
+HEAVY_EACH = 20
+SMALL_BUFFER = 4096  # bytes that the kernel receives for a slow client
 TRADE_ID, TIME = b'"t":', b'"T":'
 
 
@@ -97,6 +101,50 @@ class Client(asyncio.Protocol):
             crowd.ages_us.append(time.monotonic_ns() // 1000 - int(data[at : data.index(b",", at)]))
 
 
+class HeavyClient(asyncio.Protocol):
+    """Takes the depth of all symbols and looks at none of it."""
+
+    def __init__(self, *, reads: bool) -> None:
+        self._reads = reads
+        self.closed = False
+        self.ready = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        names = [f"{s.lower()}@{kind}" for s in SYMBOLS for kind in ("trade", "depth@100ms", "depth20@100ms")]
+        request = REQUEST.replace("/ws/{stream}", "/stream?streams=" + "/".join(names))
+        transport.write(request.encode())
+
+    def data_received(self, data: bytes) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
+            if not self._reads:
+                self._transport.pause_reading()
+
+    def connection_lost(self, problem: Exception | None) -> None:
+        self.closed = True
+
+    def wake(self) -> None:
+        """Reads at last, and so learns whether it was closed."""
+        self._transport.resume_reading()
+
+
+async def heavies_connected(port: int, count: int, *, reads: bool) -> list[HeavyClient]:
+    """All heavy clients, accepted."""
+    heavies = []
+    for _ in range(count):
+        sock = socket.socket()
+        if not reads:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        _, heavy = await loop.create_connection(lambda: HeavyClient(reads=reads), sock=sock)
+        await asyncio.wait_for(heavy.ready, 30)
+        heavies.append(heavy)
+    return heavies
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process so far, kernel work included."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -123,11 +171,12 @@ async def connected(crowd: Crowd, port: int, count: int) -> list[Client]:
     return clients
 
 
-async def measure(port: int, pid: int, count: int, seconds: float) -> dict[str, Any]:
+async def measure(port: int, pid: int, count: int, *, seconds: float, heavy: str) -> dict[str, Any]:
     """Connects, listens, and returns the figures."""
     crowd = Crowd()
     empty_kb = resident_kb(pid)
-    clients = await connected(crowd, port, count)  # kept, so that nobody leaves
+    heavies = await heavies_connected(port, count // HEAVY_EACH if heavy else 0, reads=heavy == "quick")
+    clients = await connected(crowd, port, count - len(heavies))  # kept, so that nobody leaves
     await asyncio.sleep(SETTLE_SECONDS)
     begun, cpu, own = time.monotonic(), cpu_seconds(pid), time.process_time()
     crowd.counting = True
@@ -135,8 +184,12 @@ async def measure(port: int, pid: int, count: int, seconds: float) -> dict[str, 
     crowd.counting = False
     took, cpu, own = time.monotonic() - begun, cpu_seconds(pid) - cpu, time.process_time() - own
     ages = sorted(crowd.ages_us)
+    if heavy == "slow":
+        for each in heavies:
+            each.wake()
+        await asyncio.sleep(SETTLE_SECONDS)
     return {
-        "clients": len(clients),
+        "clients": len(clients) + len(heavies),
         "deliveries_per_second": round(crowd.frames / took),
         "deliveries_per_cpu_second": round(crowd.frames / cpu),
         "server_cpu": round(cpu / took, 3),
@@ -146,16 +199,18 @@ async def measure(port: int, pid: int, count: int, seconds: float) -> dict[str, 
         "p99_ms": round(ages[len(ages) * 99 // 100] / 1000, 1),
         "gaps": crowd.gaps,
         "closed": crowd.closed,
+        "heavies_closed": sum(heavy.closed for heavy in heavies),
     }
 
 
 def main() -> None:
     """Prints the figures of one crowd."""
-    port, pid, count, seconds = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    port, pid, count = map(int, sys.argv[1:4])
+    seconds, heavy = min(float(sys.argv[4]), MAX_SECONDS), "".join(sys.argv[5:])
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(measure(port, pid, count, min(seconds, MAX_SECONDS)))))
+        print(json.dumps(runner.run(measure(port, pid, count, seconds=seconds, heavy=heavy))))
 
 
 if __name__ == "__main__":
