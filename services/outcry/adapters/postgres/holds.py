@@ -1,7 +1,6 @@
 """One micro-batch of requests as arrays for the statement HOLD, and its answer as results."""
 
 import operator
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -27,19 +26,8 @@ class Group(NamedTuple):
     place: int
     number: int  # as the caller calls it
     requests: tuple[HoldRequest, ...]
-
-    @property
-    def names(self) -> list[Name]:
-        return [*map(name_of, self.requests)]
-
-    @property
-    def needs(self) -> dict[Pocket, int]:
-        """What it needs of each pocket; pockets of which it needs nothing are left out."""
-        needs: Counter[Pocket] = Counter()
-        for request in self.requests:
-            if request.amount:
-                needs[pocket_of(request)] += request.amount
-        return needs
+    names: list[Name]
+    needs: dict[Pocket, int]  # what it needs of each pocket, more than nothing
 
     def refused(self, status: str) -> list[HoldResult]:
         return [HoldResult(status)] * len(self.requests)
@@ -47,7 +35,16 @@ class Group(NamedTuple):
 
 def grouped(requests: Sequence[HoldRequest]) -> list[Group]:
     """The groups in order."""
-    return [Group(n, number, tuple(own)) for n, (number, own) in enumerate(groupby(requests, group_of))]
+    groups = []
+    for place, (number, each) in enumerate(groupby(requests, group_of)):
+        own = tuple(each)
+        needs: dict[Pocket, int] = {}
+        for request in own:
+            if request.amount:
+                pocket = pocket_of(request)
+                needs[pocket] = needs.get(pocket, 0) + request.amount
+        groups.append(Group(place, number, own, [*map(name_of, own)], needs))
+    return groups
 
 
 def standing_alone(groups: Iterable[Group]) -> list[Group]:
@@ -55,10 +52,10 @@ def standing_alone(groups: Iterable[Group]) -> list[Group]:
     seen: set[Name] = set()
     alone = []
     for group in groups:
-        names = group.names
-        if seen.isdisjoint(names) and len({*names}) == len(names) and len(group.needs) <= 1:
+        before = len(seen)
+        seen.update(group.names)
+        if len(seen) == before + len(group.names) and len(group.needs) <= 1:
             alone.append(group)
-        seen.update(names)
     return alone
 
 
@@ -74,16 +71,14 @@ def sharing(groups: Iterable[Group]) -> set[int]:
 def columns(groups: Iterable[Group], *, each_its_own: bool = False) -> list[list[Any]]:
     """HOLD's arrays. ``each_its_own``: what each row needs is known to be there, so it pays from its own asset."""
     rows = []
-    for group in groups:
-        needs = group.needs
+    for place, _, requests, _, needs in groups:
         shared = next(iter(needs))[1] if needs else NOTHING
-        for n, request in enumerate(group.requests):
-            part, account, symbol, asset, amount, name, window, body, _, in_list = request
-            pocket = shared if not each_its_own else asset if amount else NOTHING
-            leg = 0 if not in_list else 1 if n == 0 else 2
-            rows.append(
-                (part, account, symbol, asset, min(amount, MOST), name, window, body, pocket, group.place, leg)
-            )  # fmt: skip
+        leg = 1
+        for part, account, symbol, asset, amount, name, window, body, _, in_list in requests:
+            pocket = (asset if amount else NOTHING) if each_its_own else shared
+            most = amount if amount < MOST else MOST
+            rows.append((part, account, symbol, asset, most, name, window, body, pocket, place, leg if in_list else 0))
+            leg = 2
     return [*map(list, zip(*rows, strict=True))]
 
 
@@ -93,8 +88,8 @@ def results(groups: Iterable[Group], rows: Sequence[Any]) -> dict[int, list[Hold
     start = 0
     for group in groups:
         own = rows[start : (start := start + len(group.requests))]
-        if own[0]["order_id"] is not None:
-            found[group.place] = [HoldResult(HELD, *row[:4]) for row in own]
+        if own[0][0] is not None:
+            found[group.place] = [HoldResult(HELD, row[0], row[1], row[2], row[3]) for row in own]
         else:
             found[group.place] = group.refused(DUPLICATE if own[0]["is_taken"] else SHORT)
     return found

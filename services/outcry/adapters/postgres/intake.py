@@ -10,7 +10,7 @@ from outcry.adapters.postgres.faults import DEADLOCK, UNIQUE, code_of, refuses_r
 from outcry.adapters.postgres.holds import HOLD, Group, columns, grouped, results, sharing, standing_alone
 from outcry.adapters.postgres.statements import statement
 from outcry.adapters.postgres.turns import Turns
-from outcry.claims import SHORT, HoldRequest, HoldResult, KeyClaim
+from outcry.claims import HELD, SHORT, HoldRequest, HoldResult, KeyClaim
 from outcry.ports import Damaged, OutcomeUnknown, OutOfService
 from outcry.rows import KEY_KEPT_MS, IntakeRow
 
@@ -45,12 +45,11 @@ class IntakeBook(Book):
             alone = [] if keys else standing_alone(groups)
             if alone:
                 found = await _split(self._together, alone, MAX_SPLITS)
-            again = sharing(groups)
-            left = [each for each in groups if each.place not in found or _may_fit(found[each.place], each, again)]
+            left = _undecided(groups, found)
             if left:
                 found |= await _split(lambda some: self._in_turn(some, keys), left, MAX_SPLITS)
         except (OutOfService, Damaged) as error:
-            if found:
+            if any(own[0].status == HELD for own in found.values()):
                 raise OutcomeUnknown(f"A part of the holds was taken before this: {error}") from error
             raise
         return [result for group in groups for result in found[group.place]]
@@ -89,9 +88,13 @@ class IntakeBook(Book):
         await self._database.fetch(ANSWERED, account_id, key, response, KEY_KEPT_MS)
 
 
-def _may_fit(found: list[HoldResult], group: Group, sharing_places: set[int]) -> bool:
-    """Whether the money did not suffice for all groups of a pocket, but may for this one."""
-    return found[0].status == SHORT and group.place in sharing_places
+def _undecided(groups: Sequence[Group], found: Found) -> list[Group]:
+    """Groups that nobody looked at yet, and those for all of which the money did not suffice, but may for some."""
+    short = {place for place, own in found.items() if own[0].status == SHORT}
+    if not short and len(found) == len(groups):
+        return []
+    again = short & sharing(groups)
+    return [group for group in groups if group.place not in found or group.place in again]
 
 
 async def _split(attempt: Attempt, groups: Sequence[Group], splits: int) -> Found:
