@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +12,11 @@ import psycopg
 import pytest
 
 from outcry.adapters.postgres import PgStore
+from outcry.adapters.postgres.database import SHARED_SETTINGS
 from outcry.adapters.postgres.days import DAY_MS
+from outcry.adapters.postgres.holds import HOLD
+from outcry.adapters.postgres.housekeeping import FOLD, VOID
+from outcry.adapters.postgres.marks import MARK_APPLIED
 from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, SHORT, KeyClaim
 from outcry.market.terms import CANCELED
 from outcry.ports import IntakeMissing, OutcomeUnknown, OutOfService
@@ -369,3 +374,22 @@ async def test_holds_of_an_account_that_has_too_little_are_decided_in_their_orde
     found = [result.status for result in await one.ledger.hold(requests)]
     assert found == [HELD, SHORT, HELD, SHORT, HELD]
     assert await one.money(ALICE, USD) == (0, MONEY)
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_statements_that_were_planned_on_empty_tables_go_by_key(database: str, analysed: bool) -> None:
+    """A plan is kept until statistics are made again: what is chosen while all is empty must be right at any size."""
+    settings = " ".join(f"-c {name}={value}" for name, value in SHARED_SETTINGS.items() if " " not in value)
+    with psycopg.connect(database, autocommit=True, options=settings) as connection:
+        if analysed:
+            connection.execute(b"ANALYZE")
+        for text, count, table, index in (
+            (HOLD, 12, "intake", "intake_open"), (MARK_APPLIED, 5, "intake", "intake_pkey"),
+            (FOLD, 3, "postings_20231114", "_part_log_offset"), (VOID, 3, "intake", "intake_(unapplied|pkey)"),
+        ):  # fmt: skip
+            connection.execute(b"DEALLOCATE ALL")
+            connection.execute(f"PREPARE job AS {text}".encode())
+            plan = connection.execute(f"EXPLAIN EXECUTE job ({', '.join(['NULL'] * count)})".encode()).fetchall()
+            scans = [line for (line,) in plan if re.search(rf"Scan.* on {table}\b", line)]
+            assert scans
+            assert all(re.search(rf"using {index}|using \w*{index}", line) for line in scans), scans

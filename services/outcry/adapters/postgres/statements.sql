@@ -96,17 +96,17 @@ UPDATE engine_partition e
 RETURNING e.part
 
 -- name: mark_applied
--- First outcomes: each must find its intake row, with its partition and hold, and without an outcome. The sum keeps the
--- planner on the primary key: an index by partition would look at every order on its way.
+-- First outcomes: each must find its intake row, with its partition and hold, and without an outcome. That there is none
+-- is asked in a way that no partial index answers: the planner would join with all orders on their way, not by key.
 UPDATE intake i SET applied_offset = u.applied_offset, open = u.open
   FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::smallint[])
        AS u(order_id, part, held, applied_offset, open)
- WHERE i.order_id = u.order_id AND i.part + 0 = u.part AND i.held = u.held AND i.applied_offset IS NULL
+ WHERE i.order_id = u.order_id AND i.part = u.part AND i.held = u.held AND coalesce(i.applied_offset, -2) = -2
 
 -- name: mark_canceled
 UPDATE intake i SET cancel_offset = u.cancel_offset
   FROM unnest($1::bigint[], $2::bigint[]) AS u(order_id, cancel_offset)
- WHERE i.order_id = u.order_id AND i.applied_offset IS NULL AND i.cancel_offset IS NULL
+ WHERE i.order_id = u.order_id AND coalesce(i.applied_offset, -2) = -2 AND i.cancel_offset IS NULL
 
 -- name: change_orders
 -- Known orders as they are now. One that took another name is left out and done by itself: that is rare.
@@ -148,8 +148,10 @@ moved AS (
   RETURNING part),
 sums AS MATERIALIZED (
   SELECT p.account_id, p.asset_id, sum(p.free_delta)::bigint AS free, sum(p.held_delta)::bigint AS held, count(*) AS legs
-    FROM moved, span, postings p
-   WHERE p.part = $2 AND p.log_offset >= span.start AND p.log_offset < span.stop GROUP BY 1, 2),
+    FROM moved, span, LATERAL (  -- in the order of the index by place, so that no other index is taken while a day is new
+      SELECT * FROM postings p WHERE p.part = $2 AND p.log_offset >= span.start AND p.log_offset < span.stop
+       ORDER BY p.log_offset) p
+   GROUP BY 1, 2),
 locked AS MATERIALIZED (
   SELECT b.account_id, b.asset_id, s.free, s.held
     FROM (SELECT * FROM sums ORDER BY 1, 2) s JOIN balances b USING (account_id, asset_id) ORDER BY 1, 2 FOR UPDATE OF b),
@@ -178,7 +180,7 @@ locked AS MATERIALIZED (
     JOIN balances b USING (account_id, asset_id) ORDER BY 1, 2 FOR UPDATE OF b),
 dead AS (
   UPDATE intake i SET applied_offset = -1, open = 0 FROM late
-   WHERE i.order_id = late.order_id AND i.applied_offset IS NULL AND (SELECT count(*) FROM locked) >= 0
+   WHERE i.order_id = late.order_id AND coalesce(i.applied_offset, -2) = -2 AND (SELECT count(*) FROM locked) >= 0
   RETURNING {columns}),
 paid AS (
   UPDATE balances b SET free = b.free + d.amount, held = b.held - d.amount
