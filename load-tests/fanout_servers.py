@@ -48,6 +48,7 @@ def payload(place: int, trade_id: int) -> dict[str, Any]:
 async def outcry(announce: Callable[[int], None]) -> None:
     """The stream role as it is served, with a ledger and a feed behind it."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "services"))
+    from outcry.adapters.clock import SystemClock
     from outcry.roles.api.server import Server, bound_socket, config_of
     from outcry.roles.stream.hub import Hub
     from outcry.roles.stream.protocol import StreamProtocol
@@ -58,13 +59,18 @@ async def outcry(announce: Callable[[int], None]) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         async with gated(Path(folder)) as front:
+            feed = front.venue.feed
+            front.venue.clock = SystemClock()
             front.venue.use([listed(number, symbol) for number, symbol in enumerate(SYMBOLS, 1)])
             hub = Hub(front.venue)
             sockets = MarketSockets(hub, front.gate, UserStreams(front.venue))
             spare_the_collector()
             listener = bound_socket("127.0.0.1", 0)
+            listener.listen(BACKLOG)
             announce(listener.getsockname()[1])
-            publishing = asyncio.gather(_publish(front.venue.feed, lambda: len(sockets.clients)), hub.supervise())
+            publishing = asyncio.gather(
+                _publish(feed, lambda: len(sockets.clients)), hub.supervise(), feed.supervise_cuts(front.venue.clock)
+            )
             await Server(config_of(sockets, StreamProtocol), sockets.goodbye).serve(sockets=[listener])
             publishing.cancel()
 
@@ -74,6 +80,9 @@ async def _publish(feed: Any, clients: Callable[[], int]) -> None:
     from outcry.ports import MarketUpdate, Publication
     from tests.support.prints import trade
 
+    for number in range(1, len(SYMBOLS) + 1):
+        nothing = {"first_seq": 1, "last_seq": 0, "first_u": 1, "last_u": 0, "time_ms": 0, "snapshot": True}
+        await feed.publish(Publication(updates=(MarketUpdate(symbol_id=number, part=0, epoch=1, **nothing),)))
     async for place, trade_id in prints(clients):
         now_us = time.monotonic_ns() // 1000
         row = trade(trade_id, time_ms=now_us)._replace(symbol_id=place + 1)
