@@ -50,7 +50,7 @@ def result_of(records: list[Record]) -> dict[str, object]:
 def first_rows(batch: PartBatch) -> str:
     """The rows that a batch has had since the first golden log was written, in words."""
     known = batch._asdict()
-    del known["amendments"]
+    del known["amendments"], known["told"]
     return f"PartBatch({', '.join(f'{name}={rows!r}' for name, rows in known.items())})"
 
 
