@@ -1,6 +1,7 @@
 """A cluster on this machine to measure on: its processes, its accounts, and the CPU that each part of it uses."""
 
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -27,6 +28,8 @@ TRADERS = 50
 ASSETS = ("USD", "BTC", "ETH", "SOL", "ADA")
 DEPOSIT = "100000000"
 ACTOR = "bench"
+FIRST_PORT = 20_000
+STRETCH = 50
 LAST_PORT = 31_000  # below the range from which the system gives out ports
 
 
@@ -49,13 +52,17 @@ class Stage:
 
     def start(self, *names: str) -> None:
         """Starts roles and waits until they are ready."""
+        self.launch(*names)
+        for name in names:
+            _await(self.cluster, name)
+
+    def launch(self, *names: str) -> None:
+        """Starts roles and lets them find their own feet."""
         for name in names:
             self.cluster.processes[name].start()
             running = self.cluster.processes[name].running
             assert running is not None
             self.pids[name] = running.pid
-        for name in names:
-            _await(self.cluster, name)
 
     def end(self, *names: str) -> None:
         """Stops roles in order."""
@@ -123,9 +130,12 @@ def _await(cluster: Cluster, name: str) -> None:
 
 
 def _port() -> int:
-    """The first of a stretch of free ports: roles and admin ports lie above it."""
-    for first in range(20_000, LAST_PORT, 100):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", first))
+    """The first of a stretch of free ports, for roles and admin ports; where it looks depends on the process."""
+    stretches = range(FIRST_PORT, LAST_PORT, STRETCH)
+    start = os.getpid() % len(stretches)
+    for first in (*stretches[start:], *stretches[:start]):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            for port in range(first, first + STRETCH):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
             return first
-    raise SystemExit("there is no free port")
+    raise SystemExit("there is no free stretch of ports")

@@ -41,6 +41,21 @@ POLL_SECONDS = 0.05
 SPREAD = 12  # ticks around the middle within which everybody quotes: half of the orders find somebody
 
 
+class Quoting(NamedTuple):
+    """A symbol, and where its orders are: around a middle; with a gap, in ticks, nobody finds anybody."""
+
+    instrument: Instrument
+    middle: int
+    gap: int = 0
+
+    def price(self, dice: Random, side: int) -> int:
+        """In ticks."""
+        if not self.gap:
+            return self.middle + dice.randint(-SPREAD, SPREAD)
+        distance = dice.randint(self.gap, 2 * self.gap)
+        return self.middle - distance if side == BUY else self.middle + distance
+
+
 class Filled(NamedTuple):
     """A journal with work: where it stands, and how many orders it holds."""
 
@@ -56,18 +71,25 @@ class Cost(NamedTuple):
     others: float  # cores that others kept busy
 
 
-async def fill(on: Stage, traders: Sequence[Trading], orders: int) -> Filled:
+async def quoted(on: Stage, backbone: Backbone) -> list[Quoting]:
+    """The symbols of the demo venue of which the traders have something."""
+    assets = {row.asset: row.asset_id for row in await backbone.ledger.assets()}
+    return [
+        Quoting(instrument_of(pair, assets, on.settings.partitions), pair.reference)
+        for pair in PAIRS if pair.base in ASSETS
+    ]  # fmt: skip
+
+
+async def fill(on: Stage, traders: Sequence[Trading], orders: int, quotes: Sequence[Quoting] | None = None) -> Filled:
     """Takes the holds of random limit orders and journals them, a commit's worth at a time."""
     dice = Random(orders)
     async with on.backbone() as backbone:
-        assets = {row.asset: row.asset_id for row in await backbone.ledger.assets()}
-        terms = [instrument_of(pair, assets, on.settings.partitions) for pair in PAIRS if pair.base in ASSETS]
-        middle = {pair.symbol_id: pair.reference for pair in PAIRS}
+        quotes = quotes or await quoted(on, backbone)
         frames: list[tuple[int, bytes]] = []
         stacks: dict[int, list[PlaceOrder]] = {}
-        numbers = itertools.count(1)
+        numbers = itertools.count(time.time_ns() // 1_000)
         for _ in range(orders // HOLDS):
-            asked = [_order(dice, dice.choice(terms), traders, middle, next(numbers)) for _ in range(HOLDS)]
+            asked = [_order(dice, dice.choice(quotes), traders, next(numbers)) for _ in range(HOLDS)]
             for order, instrument in await _hold(backbone, asked):
                 stack = stacks.setdefault(instrument.partition, [])
                 stack.append(order)
@@ -82,14 +104,12 @@ async def fill(on: Stage, traders: Sequence[Trading], orders: int) -> Filled:
         return Filled(orders // HOLDS * HOLDS, await backbone.journal.end_offsets())
 
 
-def _order(
-    dice: Random, instrument: Instrument, traders: Sequence[Trading], middle: dict[int, int], number: int
-) -> tuple[PlaceOrder, Instrument]:
+def _order(dice: Random, quoting: Quoting, traders: Sequence[Trading], number: int) -> tuple[PlaceOrder, Instrument]:
+    instrument, side = quoting.instrument, dice.choice((BUY, SELL))
     order = PlaceOrder(
         command_id=number, symbol_id=instrument.symbol_id, order_id=0, account=dice.choice(traders).account,
-        client_order_id=f"bench-{number:09d}", side=dice.choice((BUY, SELL)), type=LIMIT,
-        price=middle[instrument.symbol_id] + dice.randint(-SPREAD, SPREAD),
-        qty=_lots(instrument, middle[instrument.symbol_id]) * dice.randint(1, 9), maker_ppm=1_000, taker_ppm=1_000,
+        client_order_id=f"bench-{number:09d}", side=side, type=LIMIT, price=quoting.price(dice, side),
+        qty=_lots(instrument, quoting.middle) * dice.randint(1, 9), maker_ppm=1_000, taker_ppm=1_000,
     )  # fmt: skip
     held = order.price * order.qty * instrument.quote_unit if order.side == BUY else order.qty * instrument.lot_size
     return msgspec.structs.replace(order, held=held), instrument
@@ -179,18 +199,15 @@ async def by_port(on: Stage, batches: Sequence[list[PartBatch]], orders: int) ->
     return cost
 
 
-async def by_engine(on: Stage, filled: Filled) -> Cost:
-    """The role as a process; what its start costs is left out."""
+async def by_engine(on: Stage, filled: Filled, since: int = 0) -> Cost:
+    """The role as a process; what its start costs is left out. ``since`` is how many records were applied before."""
     connection = await asyncpg.connect(on.settings.postgres)
 
     async def applied() -> int:
         return int(await connection.fetchval("SELECT coalesce(sum(next_offset), 0) FROM engine_partition"))
 
-    on.cluster.processes["engine-0"].start()
-    running = on.cluster.processes["engine-0"].running
-    assert running is not None
-    on.pids["engine-0"] = running.pid
-    while (first := await applied()) <= len(filled.ends) * 2:  # noqa: ASYNC110
+    on.launch("engine-0")
+    while (first := await applied()) <= since + len(filled.ends) * 2:  # noqa: ASYNC110
         await asyncio.sleep(POLL_SECONDS)
     before = on.usage()
     total = sum(filled.ends.values())
@@ -198,7 +215,7 @@ async def by_engine(on: Stage, filled: Filled) -> Cost:
         await asyncio.sleep(POLL_SECONDS)
     spent = on.usage().since(before)
     await connection.close()
-    orders = (now - first) * filled.orders / total
+    orders = (now - first) * filled.orders / (total - since)
     return Cost(orders / spent.at, spent.per_order(round(orders)), spent.cores_of_others)
 
 
