@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from outcry.claims import HoldRequest, HoldResult, KeyClaim
 from outcry.facts import WINDOWS_MS as WINDOWS_MS
@@ -257,6 +257,9 @@ class Registry(Protocol):
     async def create_account(self, row: AccountRow, actor: str) -> None: ...
     async def freeze_account(self, account_id: int, frozen: bool, actor: str) -> None: ...
     async def key(self, api_key: str) -> KeyRow | None: ...
+    async def credentials(self, api_keys: Sequence[str]) -> list[tuple[KeyRow, AccountRow]]:
+        """Keys with their accounts as they stand at one moment; keys that do not exist are left out."""
+
     async def keys(self, account_id: int | None = None) -> list[KeyRow]: ...
     async def create_key(self, row: KeyRow, actor: str) -> None: ...
     async def revoke_key(self, api_key: str, now_ms: int, actor: str) -> bool: ...
@@ -351,11 +354,27 @@ class Feed(Publisher, Listener, Protocol):
     """Carries committed facts to whoever listens."""
 
 
+class Spending(NamedTuple):
+    """A cost that is added to a fixed window; once that holds more than ``limit``, nothing behind it is spent."""
+
+    key: str
+    cost: int
+    limit: int
+    window_ms: int
+
+
+class Barred(Exception):
+    """Nothing was spent, for a value is in the way; the message is that value."""
+
+
 class Shared(Protocol):
     """Volatile state common to all pods."""
 
-    async def spend(self, key: str, cost: int, limit: int, window_ms: int) -> tuple[int, int]:
-        """Adds ``cost`` to a fixed window; returns (used, milliseconds until it resets)."""
+    async def spend(self, spendings: Sequence[Spending], *, unless: str = "") -> list[tuple[int, int]]:
+        """Spends in order; returns (used, milliseconds until it resets) of each, as far as it came.
+
+        Raises Barred when there is a value under the key ``unless``.
+        """
 
     async def first_use(self, key: str, ttl_ms: int) -> bool: ...
     async def put(self, key: str, value: str, ttl_ms: int) -> None: ...

@@ -3,11 +3,22 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from outcry.market.depth import DepthView
-from outcry.ports import WINDOWS_MS, Book, Clock, Cut, Execution, MarketUpdate, Outcome, Publication
+from outcry.ports import (
+    WINDOWS_MS,
+    Barred,
+    Book,
+    Clock,
+    Cut,
+    Execution,
+    MarketUpdate,
+    Outcome,
+    Publication,
+    Spending,
+)
 
 MAX_ENTRIES: Final = 100_000  # kept by Shared; beyond it the ones that expire first are dropped
 SPARE_ENTRIES: Final = MAX_ENTRIES // 10  # dropped at once, so that this is rarely needed
@@ -26,12 +37,17 @@ class MemoryShared:
         self._now_ms = now_ms
         self._entries: dict[str, tuple[str, int]] = {}  # key -> (value, when it expires)
 
-    async def spend(self, key: str, cost: int, limit: int, window_ms: int) -> tuple[int, int]:
-        """``limit`` is the caller's to judge: windows count on beyond it."""
-        now_ms = self._now_ms()
-        used, until = self._entry(key) or ("0", now_ms + window_ms)
-        self._set(key, str(int(used) + cost), until)
-        return int(used) + cost, until - now_ms
+    async def spend(self, spendings: Sequence[Spending], *, unless: str = "") -> list[tuple[int, int]]:
+        bar = self._entry(unless) if unless else None
+        if bar is not None:
+            raise Barred(bar[0])
+        spent = []
+        for each in spendings:
+            used, left_ms = self._spend(each)
+            spent.append((used, left_ms))
+            if used > each.limit:
+                break
+        return spent
 
     async def first_use(self, key: str, ttl_ms: int) -> bool:
         if self._entry(key) is not None:
@@ -57,6 +73,13 @@ class MemoryShared:
         alive = self._entry(key) is not None
         self._entries.pop(key, None)
         return alive
+
+    def _spend(self, spending: Spending) -> tuple[int, int]:
+        now_ms = self._now_ms()
+        before, until = self._entry(spending.key) or ("0", now_ms + spending.window_ms)
+        used = int(before) + spending.cost
+        self._set(spending.key, str(used), until)
+        return used, until - now_ms
 
     def _entry(self, key: str) -> tuple[str, int] | None:
         entry = self._entries.get(key)

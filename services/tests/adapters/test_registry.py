@@ -52,6 +52,18 @@ async def test_a_key_lives_until_it_is_revoked(storage: Storage) -> None:
     assert await storage.ledger.key("key-1") == KEY._replace(revoked_ms=START_MS + 5)
 
 
+async def test_keys_are_read_together_with_their_accounts(storage: Storage) -> None:
+    bound = KEY._replace(api_key="key-2", account_id=1004, secret=b"\xff", revoked_ms=START_MS)
+    dave = AccountRow(1004, "Dave", 1, 2, 1, START_MS)
+    for account in (CAROL, dave):
+        await storage.ledger.create_account(account, "root")
+    for key in (KEY, bound, KEY._replace(api_key="key-3", account_id=4711)):
+        await storage.ledger.create_key(key, "root")
+    wanted = ["key-1", "key-2", "key-3", "KEY-1", "key-2", 'key-"\u00fc\\']
+    assert sorted(set(await storage.ledger.credentials(wanted))) == [(KEY, CAROL), (bound, dave)]
+    assert await storage.ledger.credentials([]) == []
+
+
 async def test_keys_are_listed_by_account(storage: Storage) -> None:
     other = KEY._replace(api_key="key-2", account_id=ALICE, kind="ED25519")
     await storage.ledger.create_key(KEY, "root")

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import pytest
 
@@ -11,7 +12,7 @@ from outcry.adapters import memory
 from outcry.adapters.breaker import REST_SECONDS
 from outcry.adapters.memory import MemoryShared
 from outcry.adapters.redis import RedisShared
-from outcry.ports import OutOfService, Shared
+from outcry.ports import Barred, OutOfService, Shared, Spending
 from tests.support.kafka import component
 from tests.support.lonely import lonely_redis
 
@@ -66,15 +67,91 @@ async def grown(shared: RedisShared, ttl_ms: int = 300) -> None:
                 await asyncio.sleep(0.05)
 
 
+async def spent(shared: Shared, cost: int, key: str = "k", window_ms: int = 60_000) -> tuple[int, int]:
+    """What a window of ten holds after a spending, and how long it goes on."""
+    (found,) = await shared.spend([Spending(key, cost, 10, window_ms)])
+    return found
+
+
+def used(found: list[tuple[int, int]]) -> list[int]:
+    return [count for count, _ in found]
+
+
 async def test_a_window_counts_up_and_says_when_it_ends(kept: Kept) -> None:
-    used, left_ms = await kept.shared.spend("k", 5, 10, 400)
-    assert used == 5 and 300 < left_ms <= 400
-    used, left_ms = await (await kept.after(100)).spend("k", 7, 10, 400)
-    assert used == 12 and 100 < left_ms <= 300
-    used, left_ms = await kept.shared.spend("other", 1, 10, 400)
-    assert used == 1 and 300 < left_ms <= 400
-    used, left_ms = await (await kept.after(300)).spend("k", 1, 10, 400)
-    assert used == 1 and 300 < left_ms <= 400
+    count, left_ms = await spent(kept.shared, 5, window_ms=400)
+    assert count == 5 and 300 < left_ms <= 400
+    count, left_ms = await spent(await kept.after(100), 7, window_ms=400)
+    assert count == 12 and 100 < left_ms <= 300
+    count, left_ms = await spent(kept.shared, 1, "other", 400)
+    assert count == 1 and 300 < left_ms <= 400
+    count, left_ms = await spent(await kept.after(300), 1, window_ms=400)
+    assert count == 1 and 300 < left_ms <= 400
+
+
+async def test_nothing_is_spent_behind_a_limit_that_is_passed(kept: Kept) -> None:
+    week_ms = 7 * 86_400_000
+    wanted = [Spending("a", 3, 10, 60_000), Spending("b", 1, 2, 60_000), Spending("c", 1, 10, week_ms)]
+    found = [await kept.shared.spend(wanted) for _ in range(4)]
+    assert [used(each) for each in found] == [[3, 1, 1], [6, 2, 2], [9, 3], [12]]
+    assert week_ms - 5_000 < found[0][2][1] <= week_ms
+    looked = await kept.shared.spend([each._replace(cost=0, limit=1 << 53) for each in wanted])
+    assert used(looked) == [12, 3, 2]
+
+
+async def test_what_bars_a_spending_is_told_and_nothing_is_spent(kept: Kept) -> None:
+    wanted = [Spending("a", 1, 10, 60_000), Spending("b", 1, 10, 60_000)]
+    assert used(await kept.shared.spend(wanted, unless="ban")) == [1, 1]
+    await kept.shared.put("ban", "1700000000000", 60_000)
+    with pytest.raises(Barred, match="1700000000000"):
+        await kept.shared.spend(wanted, unless="ban")
+    assert used(await kept.shared.spend(wanted)) == [2, 2]
+    await kept.shared.delete("ban")
+    assert used(await kept.shared.spend(wanted, unless="ban")) == [3, 3]
+
+
+async def test_many_who_spend_at_once_each_learn_their_own_count(kept: Kept) -> None:
+    await kept.shared.put("ban", "1", 60_000)
+
+    async def spend(number: int) -> list[int]:
+        bar = "ban" if number % 10 == 0 else "no ban"
+        own = [Spending("all", 1, 1_000, 60_000), Spending(f"own {number % 7}", number, 1 << 40, 60_000)]
+        try:
+            return used(await kept.shared.spend(own[: 1 + number % 2], unless=bar))
+        except Barred:
+            return []
+
+    found = await asyncio.gather(*(spend(number) for number in range(700)))
+    assert [number for number, counts in enumerate(found) if not counts] == list(range(0, 700, 10))
+    assert sorted(counts[0] for counts in found if counts) == list(range(1, 631))
+    twice = [[number, *counts[1:]] for number, counts in enumerate(found) if len(counts) > 1]
+    assert len(twice) == 350
+    for own in range(7):
+        sums = [count for number, count in twice if number % 7 == own]
+        assert sums == list(accumulate(number for number, _ in twice if number % 7 == own))
+
+
+async def test_all_who_spend_while_redis_is_asked_are_counted_by_one_call(caplog: pytest.LogCaptureFixture) -> None:
+    async with lonely_redis() as redis:
+        shared = RedisShared(redis.url)
+        await spent(shared, 1)
+        redis.command("CONFIG", "RESETSTAT")
+        first = [asyncio.create_task(spent(shared, 1)) for _ in range(400)]
+        await asyncio.sleep(0)
+        later = [asyncio.create_task(spent(shared, 1)) for _ in range(400)]
+        counts = [count for count, _ in await asyncio.gather(*first, *later)]
+        assert sorted(counts) == list(range(2, 802))
+        assert redis.command("INFO", "commandstats")["cmdstat_evalsha"]["calls"] == 2
+        await shared.close()
+    assert not caplog.records
+
+
+async def test_who_finds_too_many_waiting_is_counted_in_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outcry.adapters.redis.shared.MAX_WAITING", 5)
+    async with lonely_redis() as redis:
+        shared = RedisShared(redis.url)
+        counts = [count for count, _ in await asyncio.gather(*(spent(shared, 1) for _ in range(8)))]
+        assert counts == [1, 2, 3, 4, 5, 1, 2, 3]
+        await shared.close()
 
 
 async def test_a_nonce_is_used_once_within_its_time(kept: Kept) -> None:
@@ -120,15 +197,17 @@ async def test_memory_is_bounded_and_what_ends_first_goes_first(monkeypatch: pyt
 async def test_without_redis_limits_go_on_in_the_process_and_all_else_is_out_of_service() -> None:
     async with lonely_redis(keeps=True) as redis:
         shared = RedisShared(redis.url)
-        assert (await shared.spend("k", 3, 10, 60_000))[0] == 3
+        assert (await spent(shared, 3))[0] == 3
+        await shared.put("ban", "1", 60_000)
         redis.kill()
-        assert [(await shared.spend("k", 1, 10, 60_000))[0] for _ in range(10)] == list(range(1, 11))
+        assert [(await spent(shared, 1))[0] for _ in range(10)] == list(range(1, 11))
+        assert used(await shared.spend([Spending("k", 1, 10, 60_000)], unless="ban")) == [11]
         for asked in (shared.first_use("n", 1), shared.get("k"), shared.put("k", "v", 1), shared.delete("k")):
             with pytest.raises(OutOfService):
                 await asked
         redis.start()
         await asyncio.sleep(REST_SECONDS)
-        assert (await shared.spend("k", 1, 10, 60_000))[0] == 4
+        assert (await spent(shared, 1))[0] == 4
         await shared.put("k2", "v", 60_000)
         await shared.close()
 

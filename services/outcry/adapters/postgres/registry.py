@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, bindparam, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Text, any_, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.expression import TableClause
@@ -31,6 +31,12 @@ MOVE_MONEY: Final = text(query("move_money"))
 ADD_ASSET: Final = text(query("add_asset"))
 PUT_HISTORY: Final = text(query("put_history")).bindparams(
     *(bindparam(name, type_=ARRAY(BigInteger)) for name in CandleRow._fields)
+)
+KEY_COLUMNS: Final = len(KeyRow._fields)
+CREDENTIALS: Final = (
+    select(KEYS, ACCOUNTS)
+    .join_from(KEYS, ACCOUNTS, KEYS.c.account_id == ACCOUNTS.c.account_id)
+    .where(KEYS.c.api_key == any_(bindparam("api_keys", type_=ARRAY(Text))))
 )
 NEWEST_AUDIT: Final = select(AUDIT).order_by(text("audit_id DESC")).limit(bindparam("limit"))
 
@@ -67,6 +73,10 @@ class RegistryBook(HousekeepingBook, QueryBook):
     async def key(self, api_key: str) -> KeyRow | None:
         rows = await self._reader.rows(select(KEYS).where(KEYS.c.api_key == api_key))
         return KeyRow._make(rows[0]) if rows else None
+
+    async def credentials(self, api_keys: Sequence[str]) -> list[tuple[KeyRow, AccountRow]]:
+        rows = await self._reader.rows(CREDENTIALS, api_keys=list(api_keys))
+        return [(KeyRow._make(row[:KEY_COLUMNS]), AccountRow._make(row[KEY_COLUMNS:])) for row in rows]
 
     async def keys(self, account_id: int | None = None) -> list[KeyRow]:
         statement = select(KEYS).order_by(KEYS.c.account_id, KEYS.c.created_ms, KEYS.c.api_key)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from outcry.adapters.sqlite.bulk import insert
 from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.housekeeping import fold_in
@@ -19,6 +21,10 @@ KEY = KeyRow._fields
 AUDIT = AuditRow._fields
 SELECT_ACCOUNT = f"SELECT {','.join(ACCOUNT)} FROM accounts"
 SELECT_KEY = f"SELECT {','.join(KEY)} FROM api_keys"
+SELECT_CREDENTIALS = (
+    f"SELECT {','.join(f'k.{each}' for each in KEY)}, {','.join(f'a.{each}' for each in ACCOUNT)} "
+    "FROM json_each(?) wanted JOIN api_keys k ON k.api_key = wanted.value JOIN accounts a USING (account_id)"
+)
 SELECT_AUDIT = f"SELECT {','.join(AUDIT)} FROM audit ORDER BY audit_id DESC LIMIT ?"
 
 PUT_ACCOUNT = insert("accounts", ACCOUNT, "ON CONFLICT DO NOTHING")
@@ -61,6 +67,10 @@ class RegistryBook(OnFile):
     async def key(self, api_key: str) -> KeyRow | None:
         rows = await self._rows(f"{SELECT_KEY} WHERE api_key = ?", api_key)
         return KeyRow(*rows[0]) if rows else None
+
+    async def credentials(self, api_keys: Sequence[str]) -> list[tuple[KeyRow, AccountRow]]:
+        rows = await self._rows(SELECT_CREDENTIALS, msgspec.json.encode(list(api_keys)).decode())
+        return [(KeyRow(*row[: len(KEY)]), AccountRow(*row[len(KEY) :])) for row in rows]
 
     async def keys(self, account_id: int | None = None) -> list[KeyRow]:
         if account_id is None:

@@ -1,5 +1,6 @@
 """The demo venue: eight symbols against USD, two accounts with documented keys, and the crowd that makes the market."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from outcry.agents.crowd import ACCOUNTS as CROWD
@@ -89,9 +90,6 @@ class WithoutDemoKeys:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    async def key(self, api_key: str) -> KeyRow | None:
-        documented = any(api_key == name for name, _, _ in DEMO_KEYS)
-        return None if documented else await self._registry.key(api_key)
-
-    async def account(self, account_id: int) -> AccountRow | None:
-        return await self._registry.account(account_id)
+    async def credentials(self, api_keys: Sequence[str]) -> list[tuple[KeyRow, AccountRow]]:
+        documented = {name for name, _, _ in DEMO_KEYS}
+        return await self._registry.credentials([name for name in api_keys if name not in documented])

@@ -184,14 +184,8 @@ class Gate:
 
     async def _spend(self, endpoint: Endpoint, call: Call, client_ip: str) -> None:
         weight = endpoint.weight if isinstance(endpoint.weight, int) else endpoint.weight(call.params)
-        weighed = await self.limits.weigh(client_ip, weight)
-        call.spent = (weighed,)
-        if endpoint.orders:
-            try:
-                call.spent += await self.limits.count_orders(call.account_id, _orders(endpoint, call.params))
-            except Refusal as refusal:
-                refusal.spent = (weighed, *refusal.spent)
-                raise
+        orders = _orders(endpoint, call.params) if endpoint.orders else 0
+        call.spent = await self.limits.charge(client_ip, weight, call.account_id if orders else 0, orders)
 
     async def _weigh_refused(self, refusal: Refusal, client_ip: str) -> None:
         refusal.spent = (await self.limits.weigh(client_ip, 1),)

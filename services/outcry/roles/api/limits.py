@@ -6,13 +6,14 @@ Source: Binance ``rest-api.md`` "LIMITS", and draft-ietf-httpapi-ratelimit-heade
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from outcry.ports import Clock, Shared
+from outcry.ports import Barred, Clock, Shared, Spending
 from outcry.roles.api.errors import Refusal
 
 BAN_AFTER: Final = 200  # refused requests of one address within a minute
 FIRST_BAN_MS: Final = 2 * 60_000
 LONGEST_BAN_MS: Final = 3 * 86_400_000
 BANS_REMEMBERED_MS: Final = 7 * 86_400_000
+NO_LIMIT: Final = 1 << 53
 
 _INTERVAL_MS: Final = {"SECOND": 1000, "MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000}
 
@@ -36,6 +37,14 @@ class Spent(NamedTuple):
     limit: Limit
     used: int
     resets_ms: int
+
+
+class Cost(NamedTuple):
+    """What is to be spent of a limit, and under which key that is counted."""
+
+    limit: Limit
+    key: str
+    cost: int
 
 
 class Profile(NamedTuple):
@@ -95,45 +104,57 @@ class Limits:
 
     async def weigh(self, client_ip: str, weight: int) -> Spent:
         """Spends request weight. Raises Refusal -1003 (429 or 418)."""
-        profile = self.profile
-        if profile.bans:
-            await self._refuse_banned(client_ip)
-        limit = profile.weight
-        used, resets_ms = await self._shared.spend("weight:" + client_ip, weight, limit.limit, 60_000)
-        spent = Spent(limit, used, resets_ms)
-        if used > limit.limit and profile.enforced:
-            await self._note_offence(client_ip)
-            raise _refusal(
-                -1003,
-                f"Too much request weight used; current limit is {limit.limit} request weight per 1 MINUTE. "
-                "Please use WebSocket Streams for live updates to avoid polling the API.",
-                spent,
-            )
+        (spent,) = await self.charge(client_ip, weight)
         return spent
 
-    async def count_orders(self, account_id: int, orders: int) -> tuple[Spent, Spent]:
-        """Counts new orders; 0 only looks. Raises Refusal -1015."""
-        counted = []
-        for limit, window_ms, prefix in (
-            (self.profile.orders, 10_000, "orders10s:"),
-            (self.profile.orders_day, 86_400_000, "orders1d:"),
-        ):
-            key = prefix + str(account_id)
-            used, resets_ms = await self._shared.spend(key, orders, limit.limit, window_ms)
-            spent = Spent(limit, used, resets_ms)
-            if orders and used > limit.limit and self.profile.enforced:
-                raise _refusal(
-                    -1015,
-                    f"Too many new orders; current limit is {limit.limit} orders per {limit.number} {limit.interval}.",
-                    spent,
-                )
-            counted.append(spent)
-        return counted[0], counted[1]
+    async def charge(self, client_ip: str, weight: int, account_id: int = 0, orders: int = 0) -> tuple[Spent, ...]:
+        """Spends request weight and, unless that is too much, counts new orders if there are any.
 
-    async def _refuse_banned(self, client_ip: str) -> None:
-        until = await self._shared.get("ban:" + client_ip)
-        if until is None:
-            return
+        Raises Refusal -1003 and -1015.
+        """
+        costs = [Cost(self.profile.weight, "weight:" + client_ip, weight)]
+        if orders:
+            costs += self._orders(account_id, orders)
+        spent = await self._spend(costs, client_ip)
+        if self._is_over(spent[0]):
+            await self._note_offence(client_ip)
+            raise _too_much_weight(spent[0])
+        if orders and self._is_over(spent[-1]):
+            raise _too_many_orders(spent[0], spent[-1])
+        return spent
+
+    async def count_orders(self, account_id: int, orders: int) -> tuple[Spent, ...]:
+        """Counts new orders, by 10 s and by day; 0 only looks. Raises Refusal -1015."""
+        spent = await self._spend(self._orders(account_id, orders))
+        if orders and self._is_over(spent[-1]):
+            raise _too_many_orders(spent[-1])
+        return spent
+
+    def _orders(self, account_id: int, orders: int) -> list[Cost]:
+        profile, account = self.profile, str(account_id)
+        return [
+            Cost(profile.orders, "orders10s:" + account, orders),
+            Cost(profile.orders_day, "orders1d:" + account, orders),
+        ]
+
+    def _is_over(self, spent: Spent) -> bool:
+        return self.profile.enforced and spent.used > spent.limit.limit
+
+    async def _spend(self, costs: Sequence[Cost], client_ip: str | None = None) -> tuple[Spent, ...]:
+        """Spends up to the first that passes its limit. Raises Refusal 418 for an address that is banned."""
+        spendings = [
+            Spending(key, cost, limit.limit if self.profile.enforced and cost else NO_LIMIT, limit.window_ms)
+            for limit, key, cost in costs
+        ]
+        unless = "" if client_ip is None or not self.profile.bans else "ban:" + client_ip
+        try:
+            spent = await self._shared.spend(spendings, unless=unless)
+        except Barred as ban:
+            self._refuse_banned(str(ban))
+            spent = await self._shared.spend(spendings)
+        return tuple([Spent(cost.limit, *used) for cost, used in zip(costs, spent, strict=False)])
+
+    def _refuse_banned(self, until: str) -> None:
         left_ms = int(until) - self._clock.now_ms()
         if left_ms > 0:
             spent = Spent(self.profile.weight, self.profile.weight.limit, left_ms)
@@ -142,18 +163,22 @@ class Limits:
                 f"Way too much request weight used; IP banned until {until}. "
                 "Please use WebSocket Streams for live updates to avoid bans.",
                 spent,
-                418,
+                status=418,
             )
 
     async def _note_offence(self, client_ip: str) -> None:
         if not self.profile.bans:
             return
-        offences, _ = await self._shared.spend("over:" + client_ip, 1, BAN_AFTER, 60_000)
+        offences = await self._count("over:" + client_ip, 60_000)
         if offences != BAN_AFTER:
             return
-        bans, _ = await self._shared.spend("bans:" + client_ip, 1, 64, BANS_REMEMBERED_MS)
+        bans = await self._count("bans:" + client_ip, BANS_REMEMBERED_MS)
         length_ms = min(FIRST_BAN_MS << min(bans - 1, 20), LONGEST_BAN_MS)
         await self._shared.put("ban:" + client_ip, str(self._clock.now_ms() + length_ms), length_ms)
+
+    async def _count(self, key: str, window_ms: int) -> int:
+        ((used, _),) = await self._shared.spend([Spending(key, 1, NO_LIMIT, window_ms)])
+        return used
 
 
 def rate_limits(spent: Sequence[Spent]) -> list[dict[str, Any]]:
@@ -203,8 +228,24 @@ def _described(limit: Limit) -> dict[str, Any]:
     }
 
 
-def _refusal(code: int, text: str, spent: Spent, status: int = 429) -> Refusal:
-    seconds = max(-(-spent.resets_ms // 1000), 1)
+def _too_much_weight(spent: Spent) -> Refusal:
+    return _refusal(
+        -1003,
+        f"Too much request weight used; current limit is {spent.limit.limit} request weight per 1 MINUTE. "
+        "Please use WebSocket Streams for live updates to avoid polling the API.",
+        spent,
+    )
+
+
+def _too_many_orders(*spent: Spent) -> Refusal:
+    """The last of what was spent is what was too much."""
+    limit = spent[-1].limit
+    text = f"Too many new orders; current limit is {limit.limit} orders per {limit.number} {limit.interval}."
+    return _refusal(-1015, text, *spent)
+
+
+def _refusal(code: int, text: str, *spent: Spent, status: int = 429) -> Refusal:
+    seconds = max(-(-spent[-1].resets_ms // 1000), 1)
     refusal = Refusal(code, text, status, headers={"Retry-After": str(seconds)})
-    refusal.spent = (spent,)
+    refusal.spent = spent
     return refusal

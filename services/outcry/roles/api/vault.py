@@ -5,6 +5,7 @@ import ipaddress
 import logging
 import os
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -15,11 +16,16 @@ from outcry.ports import Clock, OutOfService
 from outcry.roles.api.errors import overloaded
 from outcry.roles.api.signing import HMAC
 from outcry.rows import AccountRow, KeyRow
+from outcry.shuttle import Crowded, Shuttle
 
 MASTER_KEY_BYTES: Final = 32
 CACHED_KEYS: Final = 10_000  # the key used longest ago is forgotten first
-FRESH_MS: Final = 2_000  # a cached key is read again after this
-STALE_MS: Final = 4_500  # and is used at most this long while the ledger cannot be asked
+KEYS_READ: Final = 256  # that requests wait for, and as many that are used besides, in one statement
+MAX_WAITING: Final = 8_192  # requests that wait for a key to be read; more are refused
+COMPANY_MS: Final = 500  # a cached key in use is read again after this if another one is
+RENEWED_MS: Final = 1_000  # and after this in any case, while requests still use what is known
+FRESH_MS: Final = 2_000  # after this requests wait for it
+STALE_MS: Final = 4_500  # a cached key is used at most this long while the ledger cannot be asked
 
 _VERSION: Final = b"\x01"
 _NONCE_BYTES: Final = 12
@@ -87,55 +93,82 @@ class Credential:
 class KeyBook(Protocol):
     """Where keys and their accounts are written down; ports.Registry is one."""
 
-    async def key(self, api_key: str) -> KeyRow | None: ...
-    async def account(self, account_id: int) -> AccountRow | None: ...
+    async def credentials(self, api_keys: Sequence[str]) -> list[tuple[KeyRow, AccountRow]]: ...
 
 
 class KeyRing:
-    """Looks credentials up by API key; unknown keys are remembered as well, so that a flood of them stays cheap."""
+    """Looks credentials up by API key; unknown keys are remembered as well, so that a flood of them stays cheap.
+
+    Keys in use are read again before they are too old, all of them together, so that no request waits for that.
+    """
 
     def __init__(self, registry: KeyBook, vault: Vault, clock: Clock) -> None:
         self._registry = registry
         self._vault = vault
         self._clock = clock
         self._cached: OrderedDict[str, tuple[Credential | None, int]] = OrderedDict()
-        self._reading: dict[str, asyncio.Task[Credential | None]] = {}
+        self._used: dict[str, None] = {}  # keys that were used when they might have been read again
+        self._forgotten = 0  # how often a key was; what was read meanwhile is not kept
+        self._readings: Shuttle[str, Credential | None] = Shuttle(self._read, seats=KEYS_READ, waiting=MAX_WAITING)
+        self._renewal: asyncio.Task[None] | None = None
 
     async def find(self, api_key: str) -> Credential | None:
         """The credential, at most ``FRESH_MS`` old. Raises Refusal -1008 when the ledger cannot be asked."""
         cached = self._cached.get(api_key)
-        now_ms = self._clock.now_ms()
-        if cached is not None and now_ms - cached[1] < FRESH_MS:
-            return cached[0]
+        if cached is not None:
+            age_ms = self._clock.now_ms() - cached[1]
+            if age_ms >= COMPANY_MS:
+                self._used[api_key] = None
+            if age_ms < FRESH_MS:
+                if age_ms >= RENEWED_MS and self._renewal is None:
+                    self._renewal = asyncio.create_task(self._renew(api_key))
+                return cached[0]
         try:
-            return await asyncio.shield(self._read_once(api_key))
-        except OutOfService:
-            if cached is not None and now_ms - cached[1] < STALE_MS:
+            return await self._readings.ask(api_key)
+        except (OutOfService, Crowded):
+            if cached is not None and self._clock.now_ms() - cached[1] < STALE_MS:
                 return cached[0]
             raise overloaded() from None
 
     def forget(self, api_key: str) -> None:
         """Drops a key from the cache, so that a change is seen at once in this process."""
         self._cached.pop(api_key, None)
+        self._forgotten += 1
 
-    def _read_once(self, api_key: str) -> asyncio.Task[Credential | None]:
-        reading = self._reading.get(api_key)
-        if reading is None:
-            reading = asyncio.create_task(self._read(api_key))
-            self._reading[api_key] = reading
-            reading.add_done_callback(lambda _: self._reading.pop(api_key, None))
-        return reading
+    async def _renew(self, api_key: str) -> None:
+        """Reads a key ahead, with all that are in use; trouble is for who needs it."""
+        try:
+            await self._readings.ask(api_key)
+        except (OutOfService, Crowded):
+            pass
+        finally:
+            self._renewal = None
 
-    async def _read(self, api_key: str) -> Credential | None:
+    async def _read(self, api_keys: Sequence[str]) -> list[Credential | None]:
+        """One statement for the given keys and others in use."""
         asked_ms = self._clock.now_ms()
-        key = await self._registry.key(api_key)
-        account = await self._registry.account(key.account_id) if key is not None else None
-        found = self._open(key, account) if key is not None and account is not None else None
-        self._cached[api_key] = (found, asked_ms)
-        self._cached.move_to_end(api_key)
+        wanted = list(dict.fromkeys((*api_keys, *self._used)))[: 2 * KEYS_READ]
+        self._used.clear()
+        forgotten = self._forgotten
+        rows = {key.api_key: (key, account) for key, account in await self._registry.credentials(wanted)}
+        found = {api_key: self._opened(rows.get(api_key)) for api_key in wanted}
+        if forgotten == self._forgotten:
+            self._keep(found, asked_ms)
+        return [found[api_key] for api_key in api_keys]
+
+    def _keep(self, found: Mapping[str, Credential | None], asked_ms: int) -> None:
+        for api_key, credential in found.items():
+            self._cached[api_key] = (credential, asked_ms)
+            self._cached.move_to_end(api_key)
         while len(self._cached) > CACHED_KEYS:
             self._cached.popitem(last=False)
-        return found
+
+    def _opened(self, row: tuple[KeyRow, AccountRow] | None) -> Credential | None:
+        """The row's credential: the one that is known, if nothing has changed."""
+        if row is None:
+            return None
+        known, _ = self._cached.get(row[0].api_key, (None, 0))
+        return known if known is not None and (known.key, known.account) == row else self._open(*row)
 
     def _open(self, key: KeyRow, account: AccountRow) -> Credential | None:
         try:

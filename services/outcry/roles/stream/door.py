@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from outcry.ports import Spending
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.gate import Gate
 from outcry.roles.api.timeunit import wants_micros
@@ -21,7 +22,8 @@ FAREWELLS: Final = (
 async def admit(scope: Scope, receive: Receive, send: Send, gate: Gate, *, shared: Round) -> Link | None:
     """Accepts a client within the limit of its address; None when it was turned away."""
     allowed = gate.limits.profile.connects
-    used, resets_ms = await gate.venue.shared.spend(f"connects:{ip_of(scope)}", 1, allowed, CONNECTS_MS)
+    connect = Spending(f"connects:{ip_of(scope)}", 1, allowed, CONNECTS_MS)
+    ((used, resets_ms),) = await gate.venue.shared.spend([connect])
     if used > allowed:
         await turn_away(receive, send, _too_many(resets_ms))
         return None

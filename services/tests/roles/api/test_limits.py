@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from outcry.ports import Spending
+from outcry.roles.api.errors import Refusal
 from outcry.roles.api.limits import BAN_AFTER, Limit, Spent, announced, ietf_headers, rate_limits
 from tests.support.gated import ACCOUNT, Gated, gated
 
@@ -73,6 +75,36 @@ async def test_too_many_orders_are_429(strict: Gated) -> None:
     )  # fmt: skip
     assert int(answer.headers["retry-after"]) <= 10
     assert "x-mbx-used-weight-1m" in answer.headers
+
+
+async def test_too_many_orders_of_a_day_are_429_and_say_so(strict: Gated) -> None:
+    counts = Spending(f"orders1d:{ACCOUNT}", 160_000, 1 << 53, 86_400_000)
+    await strict.venue.shared.spend([counts])
+    answer = await strict.order()
+    assert (answer.status_code, answer.json()["msg"]) == (
+        429, "Too many new orders; current limit is 160000 orders per 1 DAY.",
+    )  # fmt: skip
+    assert answer.headers["x-mbx-order-count-1d"] == "160001"
+    assert "x-mbx-order-count-10s" not in answer.headers
+    assert int(answer.headers["retry-after"]) > 86_000
+
+
+async def test_what_an_earlier_limit_refuses_is_not_counted_by_a_later_one(strict: Gated) -> None:
+    await strict.gate.limits.weigh("127.0.0.1", 6_000)
+    assert (await strict.order()).json()["code"] == -1003
+    assert [spent.used for spent in await strict.gate.limits.count_orders(ACCOUNT, 0)] == [0, 0]
+    with pytest.raises(Refusal):
+        await strict.gate.limits.count_orders(ACCOUNT, 51)
+    assert [spent.used for spent in await strict.gate.limits.count_orders(ACCOUNT, 0)] == [51, 0]
+
+
+async def test_a_banned_address_spends_nothing(strict: Gated) -> None:
+    until_ms = strict.clock.now_ms() + 60_000
+    await strict.venue.shared.put("ban:127.0.0.1", str(until_ms), 120_000)
+    assert (await strict.order()).status_code == 418
+    strict.clock.us += 60_000_000
+    answer = await strict.order()
+    assert (answer.status_code, answer.headers["x-mbx-used-weight"]) == (200, "1")
 
 
 async def test_a_batch_counts_every_order_in_it(strict: Gated) -> None:

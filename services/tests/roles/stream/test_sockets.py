@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from outcry.market.terms import BUY, SELL
-from outcry.ports import MarketUpdate, Publication
+from outcry.ports import MarketUpdate, Publication, Spending
 from outcry.roles.stream import sockets as sockets_module
 from tests.support.gated import KEY
 from tests.support.prints import minute, trade
@@ -290,7 +290,7 @@ async def test_binances_limits_hold_when_chosen(tmp_path: Path) -> None:
         many = await stage.client("/ws")
         names = [f"s{number}@trade" for number in range(1025)]
         assert (await asked(many, "SUBSCRIBE", *names))["code"] == 2
-        await stage.front.venue.shared.spend("connects:127.0.0.1", 300, 300, 300_000)
+        await stage.front.venue.shared.spend([Spending("connects:127.0.0.1", 300, 300, 300_000)])
         with pytest.raises(InvalidStatus) as caught:
             await connect(f"ws://{stage.address}/ws")
         assert caught.value.response.status_code == 429

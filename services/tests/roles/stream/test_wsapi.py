@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from outcry.market.events import OrderAccepted
-from outcry.ports import Execution
+from outcry.ports import Execution, Spending
 from outcry.roles.api.endpoint import Call, Endpoint, Param
 from outcry.roles.api.signing import ws_payloads
 from outcry.roles.stream import session as session_module
@@ -274,7 +274,7 @@ async def test_shutdown_is_announced_before_the_close(stage: Stage) -> None:
 async def test_who_asks_too_much_is_told_when_to_come_back(tmp_path: Path) -> None:
     async with staged(tmp_path, limits="binance") as stage:
         client = await stage.client("/ws-api/v3")
-        await stage.front.venue.shared.spend("weight:127.0.0.1", 6000, 6000, 60_000)
+        await stage.front.venue.shared.spend([Spending("weight:127.0.0.1", 6000, 6000, 60_000)])
         answer = await called(client, "ping")
         assert (answer["status"], answer["error"]["code"]) == (429, -1003)
         assert answer["error"]["data"]["retryAfter"] >= answer["error"]["data"]["serverTime"]
