@@ -118,8 +118,11 @@ class IntakeMissing(Exception):
 class Housekeeping(Protocol):
     """Money that moves without the engine, and what is thrown away."""
 
-    async def fold(self, part: int, max_postings: int = 5000) -> int:
-        """Sums postings up to next_offset into balances; returns how many."""
+    async def fold(self, parts: Sequence[int], max_postings: int = 5000) -> int:
+        """Sums postings of partitions up to next_offset into balances, of each at most so many (but whole records).
+
+        Returns how many; 0: all that was committed before the call is folded.
+        """
 
     async def void(self, part: int) -> list[int]:
         """Gives back the holds of orders whose bound log time has passed; returns their order ids."""

@@ -202,8 +202,8 @@ def watch_keeper(ledger: K, telemetry: Telemetry) -> K:
     """The ledger to give to a keeper instead of this one."""
     folded, voided = telemetry.panel.number(names.FOLDED), telemetry.panel.number(names.VOIDED)
 
-    async def fold(part: int, max_postings: int = 5000) -> int:
-        count = await ledger.fold(part, max_postings)
+    async def fold(parts: Sequence[int], max_postings: int = 5000) -> int:
+        count = await ledger.fold(parts, max_postings)
         folded.inc(count)
         return count
 

@@ -45,7 +45,7 @@ async def test_unfolded_postings_are_seen_in_balances_but_cannot_be_spent(storag
     await storage.commit(storage.batch(postings=[posting(ALICE, 500, 0, offset=0)]))
     assert await storage.money(ALICE) == (MONEY + 500, 0)
     assert (await storage.hold("a", MONEY + 500)).status == "short"
-    assert await storage.ledger.fold(0) == 1
+    assert await storage.ledger.fold([0]) == 1
     assert await storage.money(ALICE) == (MONEY + 500, 0)
     assert (await storage.hold("a", MONEY + 500)).status == "held"
 
@@ -53,7 +53,7 @@ async def test_unfolded_postings_are_seen_in_balances_but_cannot_be_spent(storag
 async def test_folding_twice_counts_once(storage: Storage) -> None:
     await storage.own(0)
     await storage.commit(storage.batch(postings=[posting(ALICE, 500, 0, offset=0)]))
-    assert sorted(await asyncio.gather(*(storage.ledger.fold(0) for _ in range(5)))) == [0, 0, 0, 0, 1]
+    assert sorted(await asyncio.gather(*(storage.ledger.fold([0]) for _ in range(5)))) == [0, 0, 0, 0, 1]
     assert await storage.money(ALICE) == (MONEY + 500, 0)
 
 
@@ -62,21 +62,33 @@ async def test_a_fold_is_bounded_and_goes_on_later(storage: Storage) -> None:
     for offset in range(10):
         rows = [posting(ALICE, 1, 0, offset=offset, idx=n) for n in range(4)]
         await storage.commit(storage.batch(postings=rows))
-    assert await storage.ledger.fold(0, 10) == 8
-    assert await storage.ledger.fold(0, 3) == 4  # one record is folded whole
-    assert await storage.ledger.fold(0) == 28
-    assert await storage.ledger.fold(0) == 0
+    assert await storage.ledger.fold([0], 10) == 8
+    assert await storage.ledger.fold([0], 3) == 4  # one record is folded whole
+    assert await storage.ledger.fold([0]) == 28
+    assert await storage.ledger.fold([0]) == 0
     assert await storage.money(ALICE) == (MONEY + 40, 0)
+
+
+async def test_a_fold_sums_the_partitions_that_it_is_given(storage: Storage) -> None:
+    for part in range(3):
+        await storage.own(part)
+        await storage.commit(storage.batch(part, postings=[posting(ALICE, 10**part, 0, offset=0)._replace(part=part)]))
+    assert await storage.ledger.fold([2, 0]) == 2
+    assert (await storage.hold("a", MONEY + 102)).status == "short"
+    assert (await storage.hold("a", MONEY + 101)).status == "held"
+    assert await storage.ledger.fold(range(3)) == 1
+    assert await storage.ledger.fold(range(3)) == 0
+    assert await storage.money(ALICE) == (10, MONEY + 101)
 
 
 async def test_postings_of_work_left_over_wait_for_their_record(storage: Storage) -> None:
     await storage.own(0)
     await storage.commit(storage.batch(records=1))
     await storage.commit(storage.batch(records=0, postings=[posting(ALICE, 7, 0, offset=1)]))
-    assert await storage.ledger.fold(0) == 0
+    assert await storage.ledger.fold([0]) == 0
     assert await storage.money(ALICE) == (MONEY + 7, 0)
     await storage.commit(storage.batch(postings=[posting(ALICE, 1, 0, offset=1, idx=1)]))
-    assert await storage.ledger.fold(0) == 2
+    assert await storage.ledger.fold([0]) == 2
     assert await storage.money(ALICE) == (MONEY + 8, 0)
 
 
@@ -84,7 +96,7 @@ async def test_folding_never_makes_money_negative(storage: Storage) -> None:
     await storage.own(0)
     await storage.commit(storage.batch(postings=[posting(ALICE, 0, -1, offset=0)]))
     with pytest.raises(Damaged):
-        await storage.ledger.fold(0)
+        await storage.ledger.fold([0])
     assert (await storage.hold("a", 5)).status == "held"
 
 
@@ -166,7 +178,7 @@ async def old_and_new(storage: Storage) -> list[int]:
         )  # fmt: skip
         ids.append(held.order_id)
         storage.clock.ms += 1_000_000 if n == 2 else 1
-    await storage.ledger.fold(0)
+    await storage.ledger.fold([0])
     return ids
 
 
@@ -212,7 +224,7 @@ async def test_retention_keeps_the_last_prevention_of_an_order_that_stays(storag
     rows = [PreventedRow(2, n, 0, 5, ALICE, *pair, 20, 1, 1, 1, START_MS) for n, pair in enumerate(met, 10)]
     await storage.journal.append([(0, b"record")])
     await storage.commit(storage.batch(prevented=rows))
-    await storage.ledger.fold(0)
+    await storage.ledger.fold([0])
     storage.clock.ms += 1
     for left in (rows[1:], rows[1:2]):  # the closed order goes in the first pass, and its prevention in the next
         await storage.ledger.retain(0, START_MS + 50_000_000, 6)
@@ -267,7 +279,7 @@ def test_money_is_neither_made_nor_lost(
                 elif step == "fill" and pending:
                     await buy(storage, *pending.pop())
                 elif step == "fold":
-                    await storage.ledger.fold(0)
+                    await storage.ledger.fold([0])
                 elif step == "void":
                     storage.clock.ms += WINDOW_MS + 1
                     await storage.commit(storage.batch())

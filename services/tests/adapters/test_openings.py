@@ -46,7 +46,7 @@ async def trading_day(storage: Storage, seed: int) -> list[TradeRow]:
         await storage.commit(storage.batch(symbols=symbols, trades=trades))
         storage.clock.ms += 1
         made += trades
-    await storage.ledger.fold(0)
+    await storage.ledger.fold([0])
     return made
 
 
@@ -106,6 +106,6 @@ async def test_sums_beyond_what_a_column_holds_are_kept(storage: Storage) -> Non
         trades = [trade_row(n + 4 * offset, log_offset=offset, amount=1 << 62) for n in range(1, 5)]
         await storage.commit(storage.batch(symbols=[symbol], trades=trades))
         storage.clock.ms += 1
-        await storage.ledger.fold(0)
+        await storage.ledger.fold([0])
         await storage.ledger.retain(0, KEEP, offset + 1)
         assert (await position(storage, ALICE, BTCUSD)).cost == (offset + 1) << 64

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -12,11 +11,7 @@ import psycopg
 import pytest
 
 from outcry.adapters.postgres import PgStore
-from outcry.adapters.postgres.database import SHARED_SETTINGS
 from outcry.adapters.postgres.days import DAY_MS
-from outcry.adapters.postgres.holds import HOLD
-from outcry.adapters.postgres.housekeeping import FOLD, VOID
-from outcry.adapters.postgres.marks import MARK_APPLIED
 from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, SHORT, KeyClaim
 from outcry.market.terms import CANCELED
 from outcry.ports import IntakeMissing, OutcomeUnknown, OutOfService
@@ -288,9 +283,30 @@ async def test_folders_side_by_side_count_every_posting_once(one: Storage, other
     await own(one, "a/1")
     for offset in range(20):
         await one.commit(one.batch(postings=[posting(BOB, 1, 0, offset=offset, asset=9)]))
-        folds = await asyncio.gather(*(each.ledger.fold(0, 1) for each in (one, other, one, other)))
+        folds = await asyncio.gather(*(each.ledger.fold([0], 1) for each in (one, other, one, other)))
         assert sum(folds) == 1
     assert await one.money(BOB, 9) == (20, 0)
+
+
+async def test_folders_of_several_partitions_leave_nothing_and_count_nothing_twice(
+    one: Storage, other: Storage
+) -> None:
+    for part in range(3):
+        await own(one, "a/1", part)
+    chance = Random(5)
+    for offset in range(20):
+        for part in range(3):
+            legs = [posting(BOB, 1, 0, offset=offset, asset=9, idx=n)._replace(part=part) for n in range(4)]
+            await one.commit(one.batch(part, postings=legs))
+        calls = [
+            each.ledger.fold(chance.sample(range(3), chance.randint(1, 3)), chance.choice((1, 5000)))
+            for each in (one, other, one, other)
+        ]
+        folded = sum(await asyncio.gather(*calls))
+        while more := await other.ledger.fold([2, 0, 1], 3):
+            folded += more
+        assert folded == 12
+    assert await one.money(BOB, 9) == (240, 0)
 
 
 async def test_a_new_name_that_somebody_is_about_to_take_does_not_stop_the_engine(one: Storage, database: str) -> None:
@@ -334,7 +350,7 @@ async def test_a_day_of_postings_is_dropped_by_the_last_partition_that_is_done_w
         await own(one, "pod/1", part)
         await one.commit(one.batch(part, postings=[posting(ALICE, 1, 0, offset=0)._replace(part=part)]))
         await one.commit(one.batch(part, log_time=START_MS + 2 * DAY_MS))
-        await one.ledger.fold(part)
+        await one.ledger.fold([part])
     before = (START_MS // DAY_MS + 1) * DAY_MS
     leaf = "postings_20231114"
     await one.ledger.retain(0, before, 1)
@@ -374,22 +390,3 @@ async def test_holds_of_an_account_that_has_too_little_are_decided_in_their_orde
     found = [result.status for result in await one.ledger.hold(requests)]
     assert found == [HELD, SHORT, HELD, SHORT, HELD]
     assert await one.money(ALICE, USD) == (0, MONEY)
-
-
-@pytest.mark.parametrize("analysed", [False, True])
-def test_statements_that_were_planned_on_empty_tables_go_by_key(database: str, analysed: bool) -> None:
-    """A plan is kept until statistics are made again: what is chosen while all is empty must be right at any size."""
-    settings = " ".join(f"-c {name}={value}" for name, value in SHARED_SETTINGS.items() if " " not in value)
-    with psycopg.connect(database, autocommit=True, options=settings) as connection:
-        if analysed:
-            connection.execute(b"ANALYZE")
-        for text, count, table, index in (
-            (HOLD, 12, "intake", "intake_open"), (MARK_APPLIED, 5, "intake", "intake_pkey"),
-            (FOLD, 3, "postings_20231114", "_part_log_offset"), (VOID, 3, "intake", "intake_(unapplied|pkey)"),
-        ):  # fmt: skip
-            connection.execute(b"DEALLOCATE ALL")
-            connection.execute(f"PREPARE job AS {text}".encode())
-            plan = connection.execute(f"EXPLAIN EXECUTE job ({', '.join(['NULL'] * count)})".encode()).fetchall()
-            scans = [line for (line,) in plan if re.search(rf"Scan.* on {table}\b", line)]
-            assert scans
-            assert all(re.search(rf"using {index}|using \w*{index}", line) for line in scans), scans

@@ -317,7 +317,7 @@ async def test_balances_are_money_and_postings_of_one_moment(storage: Storage) -
     await storage.commit(storage.batch(postings=rows))
     before = await storage.ledger.balances(ALICE)
     assert [tuple(row) for row in before] == [(USD, MONEY - 7, 9), (BTC, MONEY, 0), (3, 5, 0)]
-    await storage.ledger.fold(0)
+    await storage.ledger.fold([0])
     assert await storage.ledger.balances(ALICE) == before
 
 

@@ -106,7 +106,7 @@ async def test_the_keepers_folds_and_voids_are_counted(tmp_path: Path) -> None:
         ledger = watch_keeper(it.room.store.ledger, it.telemetry)
         await it.room.place(it.room.order("buy 10@1000"))
         await it.room.place(it.room.order("sell 10@1000", BEN))
-        folded = await ledger.fold(0)
+        folded = await ledger.fold([0])
         assert folded == it.told("keeper_folded_postings_total") > 0
         await it.room.hold(it.room.order("buy 1@1000"), window_ms=0)
         await asyncio.sleep(0.01)

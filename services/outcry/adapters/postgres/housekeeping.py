@@ -1,5 +1,6 @@
 """Money that moves without the engine, and rows of orders that are over. Any api pod may do it at any time."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from outcry.adapters.pending import voided_order
@@ -27,13 +28,15 @@ ONE_AT_A_TIME: Final = "SELECT pg_try_advisory_xact_lock(hashtext($1), $2)"
 class HousekeepingBook(Book):
     """Keeps ``ports.Housekeeping``."""
 
-    async def fold(self, part: int, max_postings: int = 5000) -> int:
-        """Waits for one who folds the partition already, for who is short of money wants all that is committed."""
+    async def fold(self, parts: Sequence[int], max_postings: int = 5000) -> int:
+        """Waits for one who folds a partition already, for who is short of money wants all that is committed."""
+        folded = 0
         for _ in range(FOLD_TRIES):
-            ((has_work, moved, legs),) = await self._database.fetch(FOLD, self._database.topic, part, max_postings)
-            if moved or not has_work:
-                return int(legs)
-        raise OutOfService(f"Others fold partition {part} all the time.")
+            ((has_work, moved, legs),) = await self._database.fetch(FOLD, self._database.topic, [*parts], max_postings)
+            folded += int(legs)
+            if moved == has_work:
+                return folded
+        raise OutOfService(f"Others fold partitions {[*parts]} all the time.")
 
     async def void(self, part: int) -> list[int]:
         async with self._database.transaction() as connection:

@@ -111,14 +111,13 @@ class RegistryBook(HousekeepingBook, QueryBook):
         moved = await self._transfer((account_id, asset_id), amount, reference, actor)
         if moved != Transfer.SHORT:
             return moved
-        for row in await self.partitions():
-            await self._catch_up(row.part)
+        await self._catch_up([row.part for row in await self.partitions()])
         return await self._transfer((account_id, asset_id), amount, reference, actor)
 
-    async def _catch_up(self, part: int) -> None:
+    async def _catch_up(self, parts: Sequence[int]) -> None:
         """Folds what is committed by now."""
         for _ in range(MAX_FOLDS):
-            if await self.fold(part, FOLD_POSTINGS) < FOLD_POSTINGS:
+            if not await self.fold(parts, FOLD_POSTINGS):
                 break
 
     async def _transfer(self, pocket: tuple[int, int], amount: int, reference: str, actor: str) -> Transfer:

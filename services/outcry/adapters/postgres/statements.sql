@@ -128,28 +128,30 @@ SELECT c.* FROM charted s CROSS JOIN unnest($2::bigint[]) AS i(interval_ms), LAT
  ORDER BY c.symbol_id, c.interval_ms
 
 -- name: fold
--- FOLD: sums a partition's next postings ($3 at most, but whole records) into balances, and moves the cursor. One folder
--- at a time: who waited for another one finds the cursor moved (has_work, not moved), changes nothing and asks again.
-WITH alone AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext('outcry fold'), $2::int)),
-place AS MATERIALIZED (
-  SELECT e.next_offset, coalesce(f.log_offset, 0) AS start
-    FROM alone CROSS JOIN engine_partition e LEFT JOIN folded f ON f.part = e.part
-   WHERE e.topic = $1 AND e.part = $2 AND e.next_offset > coalesce(f.log_offset, 0)),
-beyond AS MATERIALIZED (
-  SELECT p.log_offset FROM place, postings p
-   WHERE p.part = $2 AND p.log_offset >= place.start AND p.log_offset < place.next_offset
-   ORDER BY p.log_offset OFFSET $3 LIMIT 1),
+-- FOLD: sums the next postings of partitions ($2) into balances, $3 of each at most, but whole records, and moves their
+-- cursors. A cursor's row lets one folder at a time go on: who waited for another one finds it moved (has_work, not moved),
+-- leaves that partition alone and asks again. Postings are looked for from a place that is known when the look begins
+-- (LATERAL): joined in any other way they would all be read, back to the first one that is kept.
+WITH place AS MATERIALIZED (
+  SELECT e.part, e.next_offset, coalesce(f.log_offset, 0) AS start
+    FROM engine_partition e LEFT JOIN folded f ON f.part = e.part
+   WHERE e.topic = $1 AND e.part = ANY($2::int[]) AND e.next_offset > coalesce(f.log_offset, 0)),
 span AS MATERIALIZED (
-  SELECT start, CASE WHEN b.log_offset IS NULL THEN next_offset ELSE greatest(b.log_offset, start + 1) END AS stop
-    FROM place LEFT JOIN beyond b ON true),
+  SELECT place.part, start,
+         CASE WHEN beyond.log_offset IS NULL THEN next_offset ELSE greatest(beyond.log_offset, start + 1) END AS stop
+    FROM place LEFT JOIN LATERAL (
+      SELECT p.log_offset FROM postings p
+       WHERE p.part = place.part AND p.log_offset >= place.start AND p.log_offset < place.next_offset
+       ORDER BY p.log_offset OFFSET $3 LIMIT 1) beyond ON true),
 moved AS (
-  INSERT INTO folded AS f (part, log_offset) SELECT $2, stop FROM span
-      ON CONFLICT (part) DO UPDATE SET log_offset = excluded.log_offset WHERE f.log_offset = (SELECT start FROM span)
+  INSERT INTO folded AS f (part, log_offset) SELECT part, stop FROM span ORDER BY part
+      ON CONFLICT (part) DO UPDATE SET log_offset = excluded.log_offset
+         WHERE f.log_offset = (SELECT start FROM span WHERE span.part = excluded.part)
   RETURNING part),
 sums AS MATERIALIZED (
   SELECT p.account_id, p.asset_id, sum(p.free_delta)::bigint AS free, sum(p.held_delta)::bigint AS held, count(*) AS legs
-    FROM moved, span, LATERAL (  -- in the order of the index by place, so that no other index is taken while a day is new
-      SELECT * FROM postings p WHERE p.part = $2 AND p.log_offset >= span.start AND p.log_offset < span.stop
+    FROM moved JOIN span USING (part), LATERAL (  -- in the order of the index by place: no other one is taken
+      SELECT * FROM postings p WHERE p.part = span.part AND p.log_offset >= span.start AND p.log_offset < span.stop
        ORDER BY p.log_offset) p
    GROUP BY 1, 2),
 locked AS MATERIALIZED (
@@ -172,8 +174,8 @@ SELECT (SELECT count(*) FROM place) AS has_work, (SELECT count(*) FROM moved) AS
 WITH place AS MATERIALIZED (
   SELECT next_offset, log_time FROM engine_partition WHERE topic = $1 AND part = $2),
 late AS MATERIALIZED (
-  SELECT i.order_id, i.account_id, i.asset_id FROM place, intake i
-   WHERE i.part = $2 AND i.applied_offset IS NULL AND i.valid_until_ms < place.log_time
+  SELECT i.order_id, i.account_id, i.asset_id FROM intake i
+   WHERE i.part = $2 AND i.applied_offset IS NULL AND i.valid_until_ms < (SELECT log_time FROM place)
    ORDER BY i.valid_until_ms LIMIT $3),
 locked AS MATERIALIZED (
   SELECT b.account_id, b.asset_id FROM (SELECT DISTINCT account_id, asset_id FROM late ORDER BY 1, 2) l
@@ -191,8 +193,9 @@ SELECT d.*, place.log_time, place.next_offset FROM dead d, place ORDER BY order_
 -- name: sweep_intake
 -- Deletes closed rows whose bound has passed, so that the table is as large as the open orders.
 DELETE FROM intake WHERE order_id IN (
-  SELECT i.order_id FROM engine_partition e, intake i
-   WHERE e.topic = $1 AND e.part = $2 AND i.part = $2 AND i.open = 0 AND i.valid_until_ms < e.log_time
+  SELECT i.order_id FROM intake i
+   WHERE i.part = $2 AND i.open = 0
+     AND i.valid_until_ms < (SELECT log_time FROM engine_partition WHERE topic = $1 AND part = $2)
    LIMIT $3 FOR UPDATE OF i SKIP LOCKED)
 RETURNING order_id
 

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from functools import partial
 
 from outcry.adapters.pending import voided_order
@@ -39,8 +40,8 @@ DROP_PREVENTED = statement("drop_prevented")
 class HousekeepingBook(OnFile):
     """Keeps ``ports.Housekeeping``."""
 
-    async def fold(self, part: int, max_postings: int = 5000) -> int:
-        return await self._writer.do(lambda work: fold_in(work, part, max_postings))
+    async def fold(self, parts: Sequence[int], max_postings: int = 5000) -> int:
+        return await self._writer.do(lambda work: sum(fold_in(work, part, max_postings) for part in parts))
 
     async def void(self, part: int) -> list[int]:
         return await self._writer.do(lambda work: _void(work, part))

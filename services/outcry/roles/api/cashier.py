@@ -53,7 +53,7 @@ class Cashier:
 
     async def _retry(self, short: list[Ticket]) -> None:
         """The money may be there but not folded yet: folds, then asks for each ticket alone."""
-        await asyncio.gather(*(self._ledger.fold(part, MAX_FOLD) for part in range(self._partitions)))
+        await self._ledger.fold(range(self._partitions), MAX_FOLD)
         asked = [_requests(ticket, 0) for ticket in short]
         calls = [self._ledger.hold(requests, _claims([t])) for t, requests in zip(short, asked, strict=True)]
         for ticket, own in zip(short, await asyncio.gather(*calls), strict=True):

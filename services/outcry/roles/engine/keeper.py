@@ -16,14 +16,14 @@ from outcry.roles.engine.session import genesis
 from outcry.rows import Checkpoint, PartState
 from outcry.settings import Settings
 
-FOLD_SECONDS: Final = 0.05  # between two folds of a partition with work
-IDLE_FOLD_SECONDS: Final = 0.8  # the longest pause of one without; who is short of money folds at once
+FOLD_SECONDS: Final = 0.25  # between two folds while there is work; who is short of money folds at once
+IDLE_FOLD_SECONDS: Final = 1.0  # the longest pause while there is none
 VOID_SECONDS: Final = 1.0
 SWEEP_SECONDS: Final = 5.0
 RETAIN_SECONDS: Final = 600.0
 CHECK_SECONDS: Final = 300.0  # between two looks at the age of the checkpoints
 RETRY_SECONDS: Final = 1.0  # after trouble with the ledger
-MAX_FOLD: Final = 5_000  # postings at once
+MAX_FOLD: Final = 20_000  # postings of a partition at once
 DAY_MS: Final = 86_400_000
 
 log = logging.getLogger(__name__)
@@ -94,9 +94,8 @@ class Keeper:
 
     async def fold_now(self) -> None:
         """Sums every committed posting into the balances."""
-        for part in self._partitions:
-            while await self._ledger.fold(part, MAX_FOLD):
-                pass
+        while await self._ledger.fold(self._partitions, MAX_FOLD):
+            pass
 
     async def checkpoint_all(self) -> None:
         """A checkpoint of every partition that has moved since its last one; the very first is its empty beginning."""
@@ -140,16 +139,11 @@ class Keeper:
             await self._journal.trim(part, old[-1])
 
     async def _fold_for_ever(self) -> None:
-        pauses = dict.fromkeys(self._partitions, FOLD_SECONDS)
-        due = dict.fromkeys(self._partitions, 0.0)
-        clock = asyncio.get_running_loop().time
+        pause = FOLD_SECONDS
         while not self._stopping.is_set():
-            for part in self._partitions:
-                if due[part] <= clock():
-                    folded = await self._despite_trouble(partial(self._ledger.fold, part, MAX_FOLD))
-                    pauses[part] = FOLD_SECONDS if folded else min(2 * pauses[part], IDLE_FOLD_SECONDS)
-                    due[part] = clock() + pauses[part]
-            await self._pause(FOLD_SECONDS)
+            folded = await self._despite_trouble(partial(self._ledger.fold, self._partitions, MAX_FOLD))
+            pause = FOLD_SECONDS if folded else min(2 * pause, IDLE_FOLD_SECONDS)
+            await self._pause(pause)
 
     async def _every(self, seconds: float, chore: Callable[[int], Awaitable[object]]) -> None:
         while not self._stopping.is_set():

@@ -48,7 +48,7 @@ async def test_it_folds_and_voids_while_the_exchange_trades(tmp_path: Path) -> N
         assert (await room.row(order.order_id)).status == EXPIRED
         await room.keeper.stop()
         await running
-        assert await room.store.ledger.fold(0) == 0
+        assert await room.store.ledger.fold([0]) == 0
         assert (await room.money(ANN))["USD"].held == 0
 
 

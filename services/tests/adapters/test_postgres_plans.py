@@ -1,0 +1,75 @@
+"""How the ledger's statements on PostgreSQL are carried out: by key, and reading no more than they need."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from outcry.adapters.postgres.database import SHARED_SETTINGS
+from outcry.adapters.postgres.holds import HOLD
+from outcry.adapters.postgres.housekeeping import FOLD, VOID
+from outcry.adapters.postgres.marks import MARK_APPLIED
+from tests.support.postgres import postgres_storage
+from tests.support.storage import BOB, Storage, fund, posting
+
+SETTINGS = " ".join(f"-c {name}={value}" for name, value in SHARED_SETTINGS.items() if " " not in value)
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> AsyncIterator[Storage]:
+    async with postgres_storage(tmp_path) as opened:
+        await fund(opened)
+        yield opened
+
+
+def url_of(kept: Storage) -> str:
+    return str(kept.ledger._database.url)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+async def test_a_fold_reads_the_postings_that_it_sums_and_none_before(kept: Storage, analysed: bool) -> None:
+    await kept.own(0)
+    for offset in range(40):
+        await kept.commit(kept.batch(postings=[posting(BOB, 1, 0, offset=offset, asset=9, idx=n) for n in range(50)]))
+    assert await kept.ledger.fold([0]) == 2000
+    with psycopg.connect(url_of(kept), options=SETTINGS) as connection:
+        if analysed:
+            connection.execute(b"ANALYZE")
+        connection.execute(f"PREPARE job AS {FOLD}".encode())
+        connection.execute(b"EXPLAIN EXECUTE job ('orders', '{0,1}', 5000)")
+        await kept.commit(kept.batch(postings=[posting(BOB, 1, 0, offset=40, asset=9, idx=n) for n in range(7)]))
+        ((plan,),) = connection.execute(
+            b"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE job ('orders', '{0,1}', 5000)"
+        ).fetchall()
+        scans = [node for node in _nodes(plan[0]["Plan"]) if node.get("Relation Name", "").startswith("postings")]
+        assert sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) == 2 * 7
+        connection.rollback()
+    assert await kept.ledger.fold([0]) == 7
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+async def test_statements_that_were_planned_on_empty_tables_go_by_key(kept: Storage, analysed: bool) -> None:
+    """A plan is kept until statistics are made again: what is chosen while all is empty must be right at any size."""
+    with psycopg.connect(url_of(kept), autocommit=True, options=SETTINGS) as connection:
+        if analysed:
+            connection.execute(b"ANALYZE")
+        for text, count, table, index in (
+            (HOLD, 12, "intake", "intake_open"), (MARK_APPLIED, 5, "intake", "intake_pkey"),
+            (FOLD, 3, "postings_20231114", "_part_log_offset"), (VOID, 3, "intake", "intake_(unapplied|pkey)"),
+        ):  # fmt: skip
+            connection.execute(b"DEALLOCATE ALL")
+            connection.execute(f"PREPARE job AS {text}".encode())
+            plan = connection.execute(f"EXPLAIN EXECUTE job ({', '.join(['NULL'] * count)})".encode()).fetchall()
+            scans = [line for (line,) in plan if re.search(rf"Scan.* on {table}\b", line)]
+            assert scans
+            assert all(re.search(rf"using {index}|using \w*{index}", line) for line in scans), scans
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan's nodes, depth first."""
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
