@@ -56,16 +56,18 @@ ACCOUNTS = range(1001, 1007)
 class Scribe:
     """Writes random commands; ids and times are its own, as the intake would give them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, part: int = 0) -> None:
         self.chance = random.Random(seed)
+        self.listed = [_in_partition(each, part) for each in (BTCUSD, ETHUSD)]
+        self.first = self.listed[0]
         self.now_ms = START_MS
         self.next_id = 1
         self.next_list = 1
         self.placed: list[PlaceOrder] = []
-        self.last = {1: 1000, 2: 500}
+        self.last = {each.symbol_id: price for each, price in zip(self.listed, (1000, 500), strict=True)}
 
     def listing(self) -> list[AnyCommand]:
-        return [self.named(SetInstrument, instrument=each, symbol_id=each.symbol_id) for each in (BTCUSD, ETHUSD)]
+        return [self.named(SetInstrument, instrument=each, symbol_id=each.symbol_id) for each in self.listed]
 
     def named(self, kind: type, **fields: object) -> AnyCommand:
         self.next_command = getattr(self, "next_command", 0) + 1
@@ -95,11 +97,13 @@ class Scribe:
             return self.chance.choice(self.placed)  # a copy of an earlier command
         if pick < 0.99:
             return Tick(command_id=0, symbol_id=0)
-        return self.named(self.chance.choice((HaltMarket, OpenMarket, OpenMarket, OpenMarket)), symbol_id=1)
+        return self.named(
+            self.chance.choice((HaltMarket, OpenMarket, OpenMarket, OpenMarket)), symbol_id=self.first.symbol_id
+        )
 
     def order(self, **given: object) -> PlaceOrder:
         side = self.chance.choice((BUY, SELL))
-        instrument = self.chance.choice((BTCUSD, BTCUSD, ETHUSD))
+        instrument = self.chance.choice((self.first, *self.listed))
         kind = self.chance.choice((LIMIT,) * 8 + (MARKET, MARKET, LIMIT_MAKER, STOP_LOSS, STOP_LOSS_LIMIT,
                                    TAKE_PROFIT, TAKE_PROFIT_LIMIT))  # fmt: skip
         terms = self._terms(kind, side, self.last[instrument.symbol_id])
@@ -144,15 +148,13 @@ class Scribe:
         )  # fmt: skip
 
     def oco(self) -> AnyCommand:
-        side, last = self.chance.choice((BUY, SELL)), self.last[1]
+        side, last = self.chance.choice((BUY, SELL)), self.last[self.first.symbol_id]
         qty, gap = self.chance.randint(1, 30), self.chance.randint(1, 15)
         limit = {"type": LIMIT_MAKER, "price": last - side * gap}
         stop = {"type": STOP_LOSS_LIMIT, "price": last + side * (gap + 2), "stop_price": last + side * gap}
         legs = [limit, stop] if side == SELL else [stop, limit]
-        orders = [
-            _with(self.held({"side": side, "symbol_id": 1, "qty": qty, **leg}, BTCUSD), account=1001, command_id=0)
-            for leg in legs
-        ]
+        terms: dict[str, object] = {"side": side, "symbol_id": self.first.symbol_id, "qty": qty}
+        orders = [_with(self.held({**terms, **leg}, self.first), account=1001, command_id=0) for leg in legs]
         until = max(each.valid_until_ms for each in orders)
         above = _with(orders[0], held=max(each.held for each in orders), valid_until_ms=until)
         below = _with(orders[1], held=0, valid_until_ms=until)
@@ -160,7 +162,7 @@ class Scribe:
         list_id, self.next_list = self.next_list, self.next_list + 1
         return self.named(
             PlaceList,
-            symbol_id=1,
+            symbol_id=self.first.symbol_id,
             list_id=list_id,
             account=1001,
             client_list_id=f"l-{list_id}",
@@ -169,11 +171,13 @@ class Scribe:
         )
 
     def cancel_all(self) -> AnyCommand:
-        account = self.chance.choice(ACCOUNTS)
+        account, symbol_id = self.chance.choice(ACCOUNTS), self.first.symbol_id
         targets = tuple(
-            (o.order_id, o.valid_until_ms) for o in self.placed[-60:] if o.account == account and o.symbol_id == 1
+            (o.order_id, o.valid_until_ms)
+            for o in self.placed[-60:]
+            if o.account == account and o.symbol_id == symbol_id
         )
-        return self.named(CancelAll, symbol_id=1, account=account, targets=targets)
+        return self.named(CancelAll, symbol_id=symbol_id, account=account, targets=targets)
 
     def _terms(self, kind: int, side: int, last: int) -> dict[str, object]:
         chance = self.chance
@@ -218,6 +222,12 @@ def broken(frame: bytes, chance: random.Random) -> bytes:
 def record(offset: int, commands: Sequence[AnyCommand], *, timestamp_ms: int = START_MS) -> Record:
     """One record of partition 0."""
     return Record(0, offset, timestamp_ms, encode_frame(commands))
+
+
+def _in_partition(instrument: Instrument, part: int) -> Instrument:
+    """The instrument as another partition lists it, under a symbol id of its own."""
+    symbol_id = instrument.symbol_id + 2 * part
+    return msgspec.structs.replace(instrument, partition=part, symbol_id=symbol_id)
 
 
 def _with(order: PlaceOrder, **changes: object) -> PlaceOrder:
