@@ -1,20 +1,24 @@
 """Kafka, PostgreSQL and Redis as one process of a cluster uses them."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from outcry.adapters.breaker import Watch, unwatched
 from outcry.adapters.clock import SystemClock
 from outcry.adapters.kafka import KafkaJournal
 from outcry.adapters.postgres import PgStore
-from outcry.ports import Damaged
+from outcry.ports import Damaged, OutOfService
 from outcry.roles.admin import masterkey
 from outcry.roles.api.vault import Vault
 from outcry.settings import ClusterSettings
+
+TOPIC_SECONDS: Final = 1.0  # between two looks whether the topic is still the same one
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +34,29 @@ class Backbone:
         self.store = PgStore(settings.postgres, topic=settings.topic, lease_ms=self.lease_ms, watch=watch)
         self.ledger = self.store.ledger
         self.journal = KafkaJournal(settings.kafka, settings.topic)
+        self._topic_id = ""  # the one that was noted last
 
     async def open(self) -> None:
         """Raises OutOfService where a component cannot be reached, Damaged where it is not fit for this exchange."""
         await self.store.open()
         await self.journal.open(self.settings.partitions)
-        topic_id = await asyncio.to_thread(self.journal.topic.id)
+        await self._note_topic(await asyncio.to_thread(self.journal.topic.id))
+
+    async def watch_topic(self) -> None:
+        """Halts every partition once the topic is another one of the same name.
+
+        Kafka's clients follow the name: at an offset that the new topic has, too, they would read on in silence.
+        """
+        while True:
+            await asyncio.sleep(TOPIC_SECONDS)
+            with contextlib.suppress(OutOfService):
+                found = await asyncio.to_thread(self.journal.topic.id)
+                if found != self._topic_id:
+                    await self._note_topic(found)
+
+    async def _note_topic(self, topic_id: str) -> None:
         halted = await self.store.note_topic(topic_id, self.settings.partitions)
+        self._topic_id = topic_id
         if halted:
             log.critical("Partitions %s are halted: the topic was deleted and created again.", halted)
 

@@ -56,6 +56,7 @@ class EngineRole:
         observe_engine(self.telemetry, self.engine, backbone.clock)
         self.vitals.begin(self.crew)
         self.crew.add("engine", self._work)
+        self.crew.add("topic", backbone.watch_topic)
         self.crew.add("admin", admin_role(
             settings, admin.routes, self.telemetry, is_alive=admin.why_not_alive, is_ready=admin.why_not_ready
         ))  # fmt: skip
