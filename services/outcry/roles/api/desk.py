@@ -18,7 +18,7 @@ from outcry.roles.api.desknotes import DeskNotes
 from outcry.roles.api.errors import Refusal, market_closed, outcome_unknown, overloaded
 from outcry.roles.api.framing import Parcel, pack
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, PlacePair
-from outcry.roles.api.latecomers import Latecomers
+from outcry.roles.api.latecomers import LATE_SECONDS, Latecomers
 from outcry.roles.api.resolver import Resolver
 from outcry.roles.api.tickets import Answer, Key, Name, Request, Ticket, must_wait, new_names, new_orders
 from outcry.settings import Settings
@@ -27,7 +27,6 @@ from outcry.telemetry.traces import Tracer
 
 MAX_BATCH: Final = 512  # tickets of one micro-batch
 MAX_LAG_RECORDS: Final = 5_000  # behind by more, a partition gets no new orders: they would outlive their bounds
-LATE_SECONDS: Final = 0.25  # after this the ledger is asked, and again after as long
 LOOK_UP_SECONDS: Final = 0.05  # between two look-ups
 
 
@@ -282,13 +281,11 @@ class Desk:
         while True:
             await asyncio.sleep(LOOK_UP_SECONDS)
             now = time.monotonic()
-            late = [ticket for ticket in self._waiting.values() if now - (ticket.asked or ticket.since) > LATE_SECONDS]
+            late = [ticket for ticket in self._waiting.values() if now - ticket.since > LATE_SECONDS]
             if not late:
                 continue
-            for ticket in late:
-                ticket.asked = now
             try:
-                for ticket, outcome in await self._latecomers.look_up(late):
+                for ticket, outcome in await self._latecomers.look_up(late, now):
                     self._settle(ticket, ticket.complete(outcome))
             except OutOfService:
                 pass

@@ -1,6 +1,7 @@
 """Reads from the ledger what came of commands whose outcome was not delivered in time (reliability.md §2, 8)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -11,19 +12,29 @@ from outcry.roles.api.intents import Amend, Place, Replace
 from outcry.roles.api.tickets import Ticket, unknown_order
 from outcry.rows import ListRow, OrderRow, TradeRow
 
-MAX_LOOKUP = 1000  # tickets of one look-up; the others wait for the next
+MAX_LOOKUP: Final = 1000  # tickets of one look-up; the others wait for the next
+LATE_SECONDS: Final = 0.25  # after this the ledger is asked, and again after as long
+UNAPPLIED_SECONDS: Final = 2.0  # the same for records that wait to be applied: their orders may have been voided
 
 
 class Latecomers:
-    """One statement for all waiting tickets, then the fills of those that traded at once."""
+    """One statement for all tickets whose outcome seems to be lost, then the fills of those that traded at once.
+
+    A ticket that is only late, for its record waits to be applied, is not asked about: where the partition stands
+    tells them apart.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    async def look_up(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Outcome]]:
-        """The tickets that have an outcome by now. Raises OutOfService."""
-        waiting = tickets[:MAX_LOOKUP]
+    async def look_up(self, tickets: Sequence[Ticket], now: float) -> list[tuple[Ticket, Outcome]]:
+        """Those of the late tickets that have an outcome by ``now``, on the steady clock. Raises OutOfService."""
         applied = {row.part: row.next_offset for row in await self._ledger.partitions()}
+        waiting = [ticket for ticket in tickets if _is_due(ticket, applied, now)][:MAX_LOOKUP]
+        if not waiting:
+            return []
+        for ticket in waiting:
+            ticket.asked = now
         ids = [order_id for ticket in waiting for order_id in _concerned(ticket)]
         rows = {row.order_id: row for row in await self._ledger.orders_by_id(ids)}
         found = []
@@ -38,8 +49,7 @@ class Latecomers:
     ) -> Outcome | None:
         if ticket.order_ids:
             return await self._of_new_orders(ticket, rows)
-        part = ticket.intent.instrument.partition
-        passed = ticket.offset >= 0 and applied.get(part, 0) > ticket.offset
+        passed = _is_applied(ticket, applied)
         if isinstance(ticket.intent, Amend):
             return await self._of_amend(ticket, ticket.intent, passed)
         outcome = _of_targets(ticket, rows, passed)
@@ -110,6 +120,21 @@ class Latecomers:
     async def _lists(self, leg: OrderRow) -> list[ListRow]:
         row = await self._ledger.order_list(leg.account_id, leg.list_id, None)
         return [] if row is None else [row]
+
+
+def _is_due(ticket: Ticket, applied: Mapping[int, int], now: float) -> bool:
+    """Whether to ask about a late ticket: one whose record was applied a look ago has had time to be told."""
+    unasked_seconds = now - (ticket.asked or ticket.since)
+    if ticket.offset < 0:
+        return unasked_seconds > LATE_SECONDS
+    if not _is_applied(ticket, applied):
+        return unasked_seconds > UNAPPLIED_SECONDS
+    was_applied, ticket.applied = ticket.applied, True
+    return was_applied and unasked_seconds > LATE_SECONDS
+
+
+def _is_applied(ticket: Ticket, applied: Mapping[int, int]) -> bool:
+    return 0 <= ticket.offset < applied.get(ticket.intent.instrument.partition, 0)
 
 
 def _concerned(ticket: Ticket) -> list[int]:

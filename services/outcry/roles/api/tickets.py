@@ -101,7 +101,7 @@ class Ticket(msgspec.Struct, eq=False):
     """``settled`` once it has its answer; ``offset`` is where its frame stands in the journal, -1 while unknown.
 
     ``place`` is its place in its request; ``since`` is when it came, and ``asked`` when the ledger was last
-    asked about it, on the steady clock.
+    asked about it, on the steady clock; ``applied`` once a look found that its record was.
     """
 
     intent: Intent
@@ -115,6 +115,7 @@ class Ticket(msgspec.Struct, eq=False):
     targets: tuple[Target, ...] = ()
     offset: int = -1
     asked: float = 0.0
+    applied: bool = False
     settled: bool = False
     cancel_refusal: Refusal | None = None
     new_refusal: Refusal | None = None

@@ -20,6 +20,7 @@ from outcry.roles.admin.founding import Founding, terms_of
 from outcry.roles.api.desk import MAX_LAG_RECORDS, Desk
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Place, Replace
+from outcry.roles.api.latecomers import UNAPPLIED_SECONDS
 from outcry.roles.engine.engine import Engine
 from outcry.settings import Settings
 from tests.support.inprocess import until
@@ -216,6 +217,29 @@ async def test_outcomes_that_are_not_delivered_are_read_from_the_ledger(tmp_path
         assert [(fill.qty, fill.price) for fill in bought.fills] == [(4, 5000)]
         canceled = await s.desk.submit(s.cancel(client_order_id="s"))
         assert [row.status for row in canceled.canceled] == [CANCELED]
+
+
+async def test_the_ledger_is_not_asked_about_orders_that_wait_to_be_applied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop(tmp_path, engine=False) as s:
+        looks: list[Sequence[int]] = []
+        look = s.store.ledger.orders_by_id
+
+        async def noted(order_ids: Sequence[int]) -> Any:
+            looks.append(order_ids)
+            return await look(order_ids)
+
+        monkeypatch.setattr(s.store.ledger, "orders_by_id", noted)
+        work = [asyncio.create_task(s.desk.submit(s.place("buy 10@5000", f"n{n}"))) for n in range(20)]
+        await asyncio.sleep(UNAPPLIED_SECONDS - 0.5)
+        assert looks == []
+        await asyncio.sleep(1.0)
+        assert [len(order_ids) for order_ids in looks] == [20]
+        looks.clear()
+        await s.start_engine()
+        assert {answer.orders[0].status for answer in await asyncio.gather(*work)} == {NEW}
+        assert looks == []
 
 
 async def test_an_undelivered_amend_and_replace_are_found_too(tmp_path: Path) -> None:
