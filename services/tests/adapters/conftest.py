@@ -1,6 +1,6 @@
 """Every adapter of a port passes the same tests: another one is another parameter here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from outcry.roles.engine.keeper import SizedJournal
 from tests.support.kafka import kafka_journal
 from tests.support.leases import Leases, postgres_leases
-from tests.support.postgres import postgres_storage
+from tests.support.postgres import DatabaseClock, migrated_database, postgres_storage, process
 from tests.support.storage import Storage, fund, sqlite_storage
 
 ADAPTERS = {"postgres": postgres_storage, "sqlite": sqlite_storage}
@@ -42,3 +42,29 @@ async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     else:
         async with sqlite_storage(tmp_path) as storage:
             yield storage.journal
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    with migrated_database() as url:
+        yield url
+
+
+@pytest.fixture
+def clock(database: str) -> Iterator[DatabaseClock]:
+    clock = DatabaseClock(database)
+    yield clock
+    clock.close()
+
+
+@pytest.fixture
+async def one(database: str, clock: DatabaseClock) -> AsyncIterator[Storage]:
+    async with process(database, clock) as opened:
+        await fund(opened)
+        yield opened
+
+
+@pytest.fixture
+async def other(one: Storage, database: str, clock: DatabaseClock) -> AsyncIterator[Storage]:
+    async with process(database, clock) as opened:
+        yield opened

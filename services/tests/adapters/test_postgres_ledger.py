@@ -4,19 +4,18 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from random import Random
 
 import psycopg
 import pytest
 
-from outcry.adapters.postgres import PgStore
+from outcry.adapters.postgres import PgStore, swift
 from outcry.adapters.postgres.days import DAY_MS
 from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, SHORT, KeyClaim
 from outcry.market.terms import CANCELED
 from outcry.ports import IntakeMissing, OutcomeUnknown, OutOfService
 from outcry.rows import DeadLetter
-from tests.support.postgres import DatabaseClock, empty_database, migrated_database
+from tests.support.postgres import NAP, DatabaseClock, ask, empty_database, killed, migrated_database, own, process
 from tests.support.relay import relay
 from tests.support.storage import (
     ALICE,
@@ -34,57 +33,7 @@ from tests.support.storage import (
 )
 
 LEASE_MS = 6_000
-NAP = "CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NEW; END'"
 DEAD = DeadLetter(0, 0, "why", b"x")
-
-
-@pytest.fixture
-def database() -> Iterator[str]:
-    with migrated_database() as url:
-        yield url
-
-
-@pytest.fixture
-def clock(database: str) -> Iterator[DatabaseClock]:
-    clock = DatabaseClock(database)
-    yield clock
-    clock.close()
-
-
-@contextlib.asynccontextmanager
-async def process(url: str, clock: DatabaseClock) -> AsyncIterator[Storage]:
-    """What one process of the exchange has: its own connections to the common database. It has no journal."""
-    store = PgStore(url)
-    await store.open()
-    try:
-        yield Storage(None, store.ledger, store.lease, clock)  # type: ignore[arg-type]
-    finally:
-        await store.close()
-
-
-@pytest.fixture
-async def one(database: str, clock: DatabaseClock) -> AsyncIterator[Storage]:
-    async with process(database, clock) as opened:
-        await fund(opened)
-        yield opened
-
-
-@pytest.fixture
-async def other(one: Storage, database: str, clock: DatabaseClock) -> AsyncIterator[Storage]:
-    async with process(database, clock) as opened:
-        yield opened
-
-
-def ask(url: str, text: str, *values: object) -> list[tuple[object, ...]]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        cursor = connection.execute(text.encode(), values)
-        return cursor.fetchall() if cursor.description else []
-
-
-async def own(storage: Storage, owner: str, part: int = 0) -> None:
-    row = await storage.lease.takeover(part, owner)
-    assert row is not None
-    storage.partitions[part] = row
 
 
 async def test_a_zombie_that_lost_its_partition_commits_nothing(one: Storage, other: Storage) -> None:
@@ -164,20 +113,15 @@ async def test_a_backend_killed_within_commit_leaves_the_outcome_unknown_until_i
     assert await one.commit(one.batch(dead_letters=[DEAD])) == {0}
 
 
-async def killed(database: str, which: str) -> None:
-    """Ends the first backend of the database that fits, once there is one."""
-    deadline = time.monotonic() + 20
-    text = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND {which}"
-    while not await asyncio.to_thread(ask, database, text):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-
-
-async def test_a_commit_whose_answer_was_lost_is_found_done(one: Storage, database: str, clock: DatabaseClock) -> None:
+@pytest.mark.parametrize(("most_rows", "trigger"), [(swift.MAX_ROWS, b"all that was told"), (0, b"COMMIT")])
+async def test_a_commit_whose_answer_was_lost_is_found_done(
+    one: Storage, database: str, clock: DatabaseClock, monkeypatch: pytest.MonkeyPatch, most_rows: int, trigger: bytes
+) -> None:
+    monkeypatch.setattr(swift, "MAX_ROWS", most_rows)
     async with relay(database) as (line, url), process(url, clock) as far:
         await own(far, "a/1")
-        batch = far.batch(postings=[posting(ALICE, 5, 0, offset=0)])
-        line.arm(b"COMMIT")
+        batch = far.batch(postings=[posting(ALICE, 5, 0, offset=0)], told=b"all that was told")
+        line.arm(trigger)
         with pytest.raises(OutcomeUnknown):
             await far.ledger.commit([batch])
     await own(one, "a/1")

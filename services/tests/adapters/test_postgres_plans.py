@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from outcry.adapters.postgres import swift
+from outcry.adapters.postgres.changes import CHANGE
 from outcry.adapters.postgres.database import SHARED_SETTINGS
 from outcry.adapters.postgres.holds import HOLD
 from outcry.adapters.postgres.housekeeping import FOLD, VOID
@@ -58,6 +60,7 @@ async def test_statements_that_were_planned_on_empty_tables_go_by_key(kept: Stor
             connection.execute(b"ANALYZE")
         for text, count, table, index in (
             (HOLD, 12, "intake", "intake_open"), (MARK_APPLIED, 5, "intake", "intake_pkey"),
+            (CHANGE, 23, "orders", "orders_pkey"), (swift.COMMIT, 12, "(orders|intake)", "(orders|intake)_pkey"),
             (FOLD, 3, "postings_20231114", "_part_log_offset"), (VOID, 3, "intake", "intake_(unapplied|pkey)"),
         ):  # fmt: skip
             connection.execute(b"DEALLOCATE ALL")

@@ -1,12 +1,16 @@
 """The port EngineLedger: results and offset together, and a partition loaded exactly as it was left."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from outcry.adapters.postgres import swift
 from outcry.market.terms import CANCELED
 from outcry.ports import IntakeMissing
 from outcry.rows import CancelMark, CandleRow, Checkpoint, DeadLetter, ListRow, PreventedRow, SymbolRow
+from tests.support.postgres import postgres_storage
 from tests.support.storage import (
     ALICE,
     BOB,
@@ -15,14 +19,28 @@ from tests.support.storage import (
     WINDOW_MS,
     Storage,
     filled,
+    fund,
     mark,
     order_row,
     posting,
     request,
+    sqlite_storage,
     trade_row,
 )
 
 MINUTE, HOUR = 60_000, 3_600_000
+
+
+@pytest.fixture(params=["postgres", "postgres-carefully", "sqlite"])
+async def storage(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Storage]:
+    """An empty exchange with two funded accounts; on PostgreSQL with both ways of a commit."""
+    if request.param == "postgres-carefully":
+        monkeypatch.setattr(swift, "MAX_ROWS", 0)
+    async with (sqlite_storage if request.param == "sqlite" else postgres_storage)(tmp_path) as opened:
+        await fund(opened)
+        yield opened
 
 
 def symbol_row(symbol_id: int = 1, part: int = 0, **changes: int) -> SymbolRow:
@@ -185,6 +203,43 @@ async def test_a_row_that_contradicts_the_ledger_halts_its_partition_not_the_ven
         await storage.commit(storage.batch(trades=[trade_row(1 << 63)]))
     assert (await storage.hold("b")).status == "held"
     assert await storage.commit(storage.batch()) == {0}
+
+
+@pytest.mark.parametrize("lacks", ["intake", "order", "both"])
+async def test_nothing_is_left_of_a_batch_that_relies_on_what_is_not_there(storage: Storage, lacks: str) -> None:
+    await storage.own(0)
+    known = await storage.rest("known")
+    held = await storage.hold("new")
+    new = order_row(held.order_id, "new", applied_offset=1)
+    stranger = order_row(4711, "x", applied_offset=1)
+    batch = storage.batch(
+        new_orders=[new],
+        touched_orders=[filled(known), *([] if lacks == "intake" else [stranger])],
+        intake_marks=[mark(new), *([] if lacks == "order" else [mark(stranger)])],
+        intake_closed=[known.order_id],
+        trades=[trade_row(1)],
+        postings=[posting(ALICE, 5, 0, offset=1)],
+        symbols=[symbol_row()],
+        candles=[candle(0)],
+        told=b"told",
+    )
+    before = await storage.ledger.load(0)
+    with pytest.raises(IntakeMissing, match="not in the ledger" if lacks == "order" else "4711"):
+        await storage.ledger.commit([batch])
+    assert await storage.ledger.load(0) == before
+    assert await storage.ledger.orders_by_id([known.order_id, new.order_id]) == [known]
+    assert await storage.ledger.trades(1) == []
+    assert await storage.money(ALICE) == (MONEY - 200, 200)
+    assert [row.order_id for row in await storage.ledger.open_targets(ALICE, None)] == [known.order_id, new.order_id]
+
+
+async def test_a_known_order_takes_another_name(storage: Storage) -> None:
+    await storage.own(0)
+    row = await storage.rest("old")
+    renamed = row._replace(client_order_id="new", qty=4)
+    assert await storage.commit(storage.batch(touched_orders=[renamed])) == {0}
+    assert await storage.ledger.orders_by_id([row.order_id]) == [renamed]
+    assert [row.client_order_id for row in await storage.ledger.open_targets(ALICE, None)] == ["new"]
 
 
 async def test_a_refused_batch_beside_other_writes_harms_only_itself(storage: Storage) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ INSERT INTO hand_clock VALUES (%(start)s);
 CREATE OR REPLACE FUNCTION outcry_now_ms() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT ms FROM hand_clock';
 SELECT outcry_make_days(%(start)s - 86400000, 4);
 """
+NAP = "CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NEW; END'"
 
 
 def server_url() -> str:
@@ -90,6 +92,43 @@ async def postgres_storage(folder: Path) -> AsyncIterator[Storage]:
             finally:
                 await store.close()
                 clock.close()
+
+
+@contextlib.asynccontextmanager
+async def process(url: str, clock: DatabaseClock) -> AsyncIterator[Storage]:
+    """What one process of the exchange has: its own connections to the common database. It has no journal."""
+    store = PgStore(url)
+    await store.open()
+    try:
+        yield Storage(None, store.ledger, store.lease, clock)  # type: ignore[arg-type]
+    finally:
+        await store.close()
+
+
+def ask(url: str, text: str, *values: object) -> list[tuple[object, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(text.encode(), values)
+        return cursor.fetchall() if cursor.description else []
+
+
+async def own(storage: Storage, owner: str, part: int = 0) -> None:
+    row = await storage.lease.takeover(part, owner)
+    assert row is not None
+    storage.partitions[part] = row
+
+
+async def until(database: str, question: str) -> None:
+    """Asks again and again until there is a row."""
+    deadline = time.monotonic() + 20
+    while not await asyncio.to_thread(ask, database, question):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def killed(database: str, which: str) -> None:
+    """Ends the first backend of the database that fits, once there is one."""
+    text = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND {which}"
+    await until(database, text)
 
 
 def _template() -> str:

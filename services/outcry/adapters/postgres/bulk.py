@@ -32,9 +32,10 @@ class Upsert:
 
     def __init__(self, table: str, columns: Sequence[str], key: Sequence[str], **types: str) -> None:
         changed = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+        self.names = ", ".join(columns)
+        self.replacing = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}"
         self._text = (
-            f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays(columns, types)})"
-            f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}"
+            f"INSERT INTO {table} ({self.names}) SELECT * FROM unnest({arrays(columns, types)}) {self.replacing}"
         )
 
     async def run(self, connection: Connection, rows: Sequence[Row]) -> None:
@@ -45,6 +46,7 @@ class Copy:
     """Adds rows that are new; asyncpg's COPY costs a sixth of an INSERT."""
 
     def __init__(self, table: str, columns: Sequence[str]) -> None:
+        self.names = ", ".join(columns)
         self._table = table
         self._columns = columns
 

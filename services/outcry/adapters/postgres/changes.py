@@ -19,8 +19,9 @@ CHANGING: Final = (
 )  # fmt: skip
 GIVEN: Final = ("order_id", "client_order_id", *CHANGING)
 
+CHANGES: Final = ", ".join(f"{name} = u.{name}" for name in (*CHANGING, "changed_before"))
 CHANGE: Final = statement("change_orders").format(
-    changes=", ".join(f"{name} = u.{name}" for name in (*CHANGING, "changed_before")),
+    changes=CHANGES,
     arrays=arrays((*GIVEN, "changed_before")),
     columns=", ".join((*GIVEN, "changed_before")),
 )

@@ -20,6 +20,7 @@ LOST: Final = ("08", "57P")  # the connection ended: a statement under way may h
 DISK_FULL: Final = "53100"
 UNIQUE: Final = "23505"
 DEADLOCK: Final = "40P01"
+CONTRADICTION: Final = "OU001"  # ours, by outcry_insist: the ledger does not hold what a statement relies on
 
 Fault = OutOfService | OutcomeUnknown | Damaged
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from outcry.adapters.pending import voided_order
 from outcry.adapters.postgres.book import Book
-from outcry.adapters.postgres.results import PUT_ORDERS
+from outcry.adapters.postgres.careful import PUT_ORDERS
 from outcry.adapters.postgres.retention import Retention
 from outcry.adapters.postgres.statements import statement
 from outcry.ports import OutOfService

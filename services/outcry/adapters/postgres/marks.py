@@ -1,14 +1,14 @@
 """Outcomes marked at intake: an order's first one must find its row, or its partition must halt."""
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Final
 
 from outcry.adapters.postgres.bulk import columns_of, count_of
+from outcry.adapters.postgres.sheet import Sheet
 from outcry.adapters.postgres.statements import statement
 from outcry.adapters.postgres.writer import Connection
 from outcry.ports import IntakeMissing
-from outcry.rows import IntakeMark, PartBatch
+from outcry.rows import IntakeMark
 
 MARK_APPLIED: Final = statement("mark_applied")
 MARK_CANCELED: Final = statement("mark_canceled")
@@ -16,17 +16,15 @@ CLOSE: Final = "UPDATE intake SET open = 0 WHERE order_id = ANY($1::bigint[])"
 FOUND: Final = "SELECT order_id, part, held, applied_offset FROM intake WHERE order_id = ANY($1::bigint[])"
 
 
-async def mark_intake(connection: Connection, parts: Sequence[PartBatch]) -> None:
+async def mark_intake(connection: Connection, sheet: Sheet) -> None:
     """Writes the marks of a batch within its transaction. Raises IntakeMissing."""
-    marks = list(chain.from_iterable(batch.intake_marks for batch in parts))
+    marks = sheet.marks
     if marks and count_of(await connection.execute(MARK_APPLIED, *columns_of(marks))) != len(marks):
         raise IntakeMissing(await _missing(connection, marks))
-    closed = list(chain.from_iterable(batch.intake_closed for batch in parts))
-    if closed:
-        await connection.execute(CLOSE, closed)
-    cancels = list(chain.from_iterable(batch.cancel_marks for batch in parts))
-    if cancels:
-        await connection.execute(MARK_CANCELED, *columns_of(cancels))
+    if sheet.closed:
+        await connection.execute(CLOSE, sheet.closed)
+    if sheet.cancels:
+        await connection.execute(MARK_CANCELED, *columns_of(sheet.cancels))
 
 
 async def _missing(connection: Connection, marks: Sequence[IntakeMark]) -> str:

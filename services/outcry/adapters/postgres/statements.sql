@@ -83,6 +83,10 @@ UPDATE idempotency k SET order_ids = ARRAY(SELECT jsonb_array_elements_text(w.id
   FROM unnest($1::bigint[], $2::text[], $3::text[]) AS w(account_id, key, ids)
  WHERE k.account_id = w.account_id AND k.key = w.key
 
+-- name: fence
+-- Whether a partition (e) of the topic $1 is still where the batch (u) begins, and still the writer's.
+e.topic = $1 AND e.part = u.part AND e.epoch = u.epoch AND e.next_offset = u.from_offset AND e.status = 'RUN'
+
 -- name: advance
 -- CAS: the first statement of every batch transaction, for all partitions in it; those that it names are still ours.
 -- $1 topic, $2 lease in ms, then an array per column of Advance.
@@ -92,8 +96,48 @@ UPDATE engine_partition e
   FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::int[], $9::bigint[], $10::bigint[],
               $11::bytea[], $12::bytea[])
        AS u(part, epoch, from_offset, to_offset, log_time, rules, seq, state, log, tail)
- WHERE e.topic = $1 AND e.part = u.part AND e.epoch = u.epoch AND e.next_offset = u.from_offset AND e.status = 'RUN'
+ WHERE {fence}
 RETURNING e.part
+
+-- name: commit_swiftly
+-- A whole commit: the fence, then all rows, or nothing at all. $1 topic, $2 lease in ms, then an array of rows for each
+-- kind. ``ours`` is empty unless every partition is named and locked; ``sound`` hangs on it and on every first outcome
+-- having found its intake row, and all that is written after them hangs on ``sound``. What is not as expected raises.
+WITH named AS MATERIALIZED (
+  SELECT u.* FROM unnest($3::advance_row[]) AS u JOIN engine_partition e
+      ON {fence}
+   ORDER BY u.part FOR UPDATE OF e),
+ours AS MATERIALIZED (SELECT count(*) FROM named HAVING count(*) = cardinality($3)),
+marked AS (
+  UPDATE intake i SET applied_offset = u.applied_offset, open = u.open FROM ours, unnest($5::mark_row[]) AS u
+   WHERE i.order_id = u.order_id AND i.part = u.part AND i.held = u.held AND coalesce(i.applied_offset, -2) = -2
+  RETURNING i.order_id),
+sound AS MATERIALIZED (
+  SELECT * FROM ours WHERE outcry_insist((SELECT count(*) FROM marked) = cardinality($5), 'a first outcome has no row')),
+advanced AS (
+  UPDATE engine_partition e
+     SET next_offset = u.to_offset, log_time = u.log_time, rules_version = u.rules_version, event_seq = u.event_seq,
+         state_hash = u.state_hash, log_hash = u.log_hash, tail_hash = u.tail_hash,
+         lease_until = outcry_now_ms() + $2::bigint
+    FROM sound, named u WHERE e.topic = $1 AND e.part = u.part
+  RETURNING e.part),
+told AS (
+  INSERT INTO engine_feed (part, from_offset, to_offset, created, payload)
+  SELECT u.part, u.from_offset, u.to_offset, outcry_now_ms(), u.payload FROM sound, unnest($4::told_row[]) AS u),
+closed AS (UPDATE intake SET open = 0 FROM sound WHERE order_id = ANY($6::bigint[])),
+changed AS (
+  UPDATE orders o SET {changes} FROM sound, unnest($7::order_row[]) AS u
+   WHERE o.order_id = u.order_id AND (o.client_order_id = u.client_order_id) IS TRUE
+  RETURNING o.order_id),
+put_orders AS (INSERT INTO orders ({orders}) SELECT u.* FROM sound, unnest($8::order_row[]) AS u),
+put_trades AS (INSERT INTO trades ({trades}) SELECT u.* FROM sound, unnest($9::trade_row[]) AS u),
+put_postings AS (INSERT INTO postings ({postings}) SELECT u.* FROM sound, unnest($10::posting_row[]) AS u),
+put_symbols AS (
+  INSERT INTO symbol_state ({symbols}) SELECT u.* FROM sound, unnest($11::symbol_row[]) AS u {replacing_symbols}),
+put_candles AS (
+  INSERT INTO candles ({candles}) SELECT u.* FROM sound, unnest($12::candle_row[]) AS u {replacing_candles})
+SELECT part FROM advanced
+ WHERE outcry_insist((SELECT count(*) FROM changed) = cardinality($7), 'a known order is not there, or has another name')
 
 -- name: mark_applied
 -- First outcomes: each must find its intake row, with its partition and hold, and without an outcome. That there is none
@@ -109,9 +153,10 @@ UPDATE intake i SET cancel_offset = u.cancel_offset
  WHERE i.order_id = u.order_id AND coalesce(i.applied_offset, -2) = -2 AND i.cancel_offset IS NULL
 
 -- name: change_orders
--- Known orders as they are now. One that took another name is left out and done by itself: that is rare.
+-- Known orders as they are now. One that took another name is left out and done by itself: that is rare. The name is
+-- asked for in a way that no index answers: a trader may have used it a million times.
 UPDATE orders o SET {changes} FROM unnest({arrays}) AS u({columns})
- WHERE o.order_id = u.order_id AND o.client_order_id = u.client_order_id
+ WHERE o.order_id = u.order_id AND (o.client_order_id = u.client_order_id) IS TRUE
 
 -- name: newest_candles
 -- The newest candle per interval of every symbol that has candles: those of the partition and those that nobody lists
