@@ -49,7 +49,7 @@ async def test_a_migration_is_carried_out_once(empty: str) -> None:
 
 
 async def test_a_database_without_the_schema_is_refused_with_the_command_that_helps(empty: str) -> None:
-    with pytest.raises(OutOfService, match=r"no schema yet.*outcry migrate"):
+    with pytest.raises(OutOfService, match=r"no schema yet.*outcry setup"):
         await PgStore(empty).open()
 
 

@@ -55,7 +55,7 @@ async def check(connection: asyncpg.Connection) -> None:
     _refuse_newer(found)
     if found != newest():
         there = "has no schema yet" if found is None else f"has schema {found}"
-        raise OutOfService(f"The database {there}, this release needs {newest()}. Run `outcry migrate` first.")
+        raise OutOfService(f"The database {there}, this release needs {newest()}. Run `outcry setup` first.")
 
 
 def newest() -> str:
