@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 LIMIT_SETS = ("binance", "high", "off")
 DEMO_SYMBOLS = ("BTCUSD", "ETHUSD", "ADAUSD", "DOTUSD", "SOLUSD", "LINKUSD", "AVAXUSD", "MATICUSD")
 MAX_PARTITIONS = 64
+KAFKA_CLIENTS = ("kafka-python", "confluent")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -164,6 +165,9 @@ class ClusterSettings(Settings):
     """What a process of a cluster needs besides: where Kafka, PostgreSQL and Redis are, and who it is itself."""
 
     kafka: str = _setting(REQUIRED, "OUTCRY_KAFKA", TEXT, "Kafka's bootstrap servers, as host:port,host:port")
+    kafka_client: str = _setting(
+        "kafka-python", "OUTCRY_KAFKA_CLIENT", one_of(*KAFKA_CLIENTS), "the client library that talks to Kafka"
+    )
     postgres: str = _setting(REQUIRED, "OUTCRY_POSTGRES", TEXT, "PostgreSQL, as postgresql://user@host:port/database")
     redis_fanout: str = _setting(
         REQUIRED, "OUTCRY_REDIS_FANOUT", TEXT, "the Redis that carries market data and answers"

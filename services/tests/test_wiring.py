@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from outcry.ports import Damaged
 from outcry.roles.engine.verify import verify
-from outcry.settings import Settings
+from outcry.settings import ClusterSettings, Settings, SettingsError, read_settings
+from outcry.wiring.backbone import Backbone
 from outcry.wiring.embedded import Exchange
 from tests.support.inprocess import Client, running, until
 
@@ -182,3 +184,15 @@ async def test_an_emptied_ledger_is_not_founded_again(tmp_path: Path) -> None:
 async def test_stopping_what_never_started_is_no_trouble(tmp_path: Path) -> None:
     exchange = Exchange(Settings(data_dir=str(tmp_path)), lambda line: None)
     await exchange.stop()
+
+
+def test_a_client_of_kafka_that_is_not_installed_is_told_with_the_way_to_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "outcry.adapters.kafka.confluent", raising=False)
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    named = {f"OUTCRY_{name}": "redis://localhost:1" for name in ("REDIS_FANOUT", "REDIS_STATE")}
+    named |= {"OUTCRY_KAFKA": "localhost:1", "OUTCRY_POSTGRES": "postgresql://localhost:1/none"}
+    settings = read_settings(named | {"OUTCRY_KAFKA_CLIENT": "confluent"}, ClusterSettings)
+    with pytest.raises(SettingsError, match=r"outcry\[confluent\]"):
+        Backbone(settings)

@@ -11,12 +11,12 @@ from typing import Final
 
 from outcry.adapters.breaker import Watch, unwatched
 from outcry.adapters.clock import SystemClock
-from outcry.adapters.kafka import KafkaJournal
+from outcry.adapters.kafka import KafkaJournal, Library, library_named
 from outcry.adapters.postgres import PgStore
 from outcry.ports import Damaged, OutOfService
 from outcry.roles.admin import masterkey
 from outcry.roles.api.vault import Vault
-from outcry.settings import ClusterSettings
+from outcry.settings import ClusterSettings, SettingsError
 
 TOPIC_SECONDS: Final = 1.0  # between two looks whether the topic is still the same one
 
@@ -33,7 +33,7 @@ class Backbone:
         self.lease_ms = round(settings.lease_seconds * 1000)
         self.store = PgStore(settings.postgres, topic=settings.topic, lease_ms=self.lease_ms, watch=watch)
         self.ledger = self.store.ledger
-        self.journal = KafkaJournal(settings.kafka, settings.topic)
+        self.journal = KafkaJournal(settings.kafka, settings.topic, _library(settings))
         self._topic_id = ""  # the one that was noted last
 
     async def open(self) -> None:
@@ -64,6 +64,14 @@ class Backbone:
         """Ends what was opened, last first."""
         await self.journal.close()
         await self.store.close()
+
+
+def _library(settings: ClusterSettings) -> Library:
+    """The client library of Kafka. Raises SettingsError where it is not installed."""
+    try:
+        return library_named(settings.kafka_client)
+    except ModuleNotFoundError as missing:
+        raise SettingsError(f"OUTCRY_KAFKA_CLIENT=confluent needs the extra outcry[confluent]: {missing}.") from None
 
 
 def named(settings: ClusterSettings) -> ClusterSettings:

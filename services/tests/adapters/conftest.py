@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from outcry.roles.engine.keeper import SizedJournal
-from tests.support.kafka import kafka_journal
+from tests.support.kafka import CLIENTS, kafka_journal
 from tests.support.leases import Leases, postgres_leases
 from tests.support.postgres import DatabaseClock, migrated_database, postgres_storage, process
 from tests.support.storage import Storage, fund, sqlite_storage
@@ -33,11 +33,17 @@ async def leases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             yield Leases(storage.lease, storage.clock)
 
 
-@pytest.fixture(params=["kafka", "sqlite"])
+@pytest.fixture(params=sorted(CLIENTS))
+def client(request: pytest.FixtureRequest) -> str:
+    """A client library of Kafka."""
+    return str(request.param)
+
+
+@pytest.fixture(params=[*sorted(CLIENTS), "sqlite"])
 async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SizedJournal]:
     """An empty journal of four partitions."""
-    if request.param == "kafka":
-        async with kafka_journal() as opened:
+    if request.param in CLIENTS:
+        async with kafka_journal(client=request.param) as opened:
             yield opened
     else:
         async with sqlite_storage(tmp_path) as storage:

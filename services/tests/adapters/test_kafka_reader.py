@@ -4,7 +4,7 @@ import pytest
 
 from outcry.adapters.kafka.client import CONSUMER
 from outcry.ports import JournalBroken
-from tests.support.kafka import kafka_journal
+from tests.support.kafka import kafka_journal, kafka_library
 
 
 def test_no_reader_has_a_position_of_its_own() -> None:
@@ -13,9 +13,70 @@ def test_no_reader_has_a_position_of_its_own() -> None:
     assert CONSUMER["auto_offset_reset"] == "none"
 
 
-async def test_a_reader_behind_all_that_kafka_kept_is_told_so() -> None:
-    async with kafka_journal() as journal:
+def test_no_reader_of_librdkafka_has_a_position_of_its_own() -> None:
+    kafka_library("confluent")
+    from outcry.adapters.kafka import confluent
+
+    assert confluent.CONSUMER["enable.auto.commit"] is False
+    assert confluent.CONSUMER["enable.auto.offset.store"] is False
+    assert confluent.CONSUMER["auto.offset.reset"] == "error"
+
+
+async def test_a_reader_behind_all_that_kafka_kept_is_told_so(client: str) -> None:
+    async with kafka_journal(client=client) as journal:
         await journal.append([(0, b"frame")] * 3)
         await journal.trim(0, 2)
+        with pytest.raises(JournalBroken, match="record 0 is not in the log"):
+            await journal.read({0: 0}, 10, 5.0)
+
+
+async def test_a_reader_ahead_of_the_log_is_told_so(client: str) -> None:
+    async with kafka_journal(client=client) as journal:
+        await journal.append([(0, b"frame")] * 3)
+        with pytest.raises(JournalBroken, match="record 9 is not in the log"):
+            await journal.read({0: 9}, 10, 5.0)
+
+
+async def test_a_broken_partition_stops_no_other(client: str) -> None:
+    async with kafka_journal(client=client) as journal:
+        await journal.append([(0, b"gone"), (0, b"kept"), (1, b"other")])
+        await journal.trim(0, 1)
+        told, read = [], []
+        for _ in range(4):
+            try:
+                read += await journal.read({0: 0, 1: len(read)}, 10, 1.0)
+            except JournalBroken as broken:
+                told.append(broken.part)
+        assert (told, [record.frame for record in read]) == ([0], [b"other"])
+
+
+async def test_a_reader_that_was_lost_goes_on_where_it_is_told_to(client: str) -> None:
+    async with kafka_journal(client=client) as journal:
+        await journal.append([(0, b"gone"), (0, b"kept")])
+        await journal.trim(0, 1)
         with pytest.raises(JournalBroken):
             await journal.read({0: 0}, 10, 5.0)
+        assert [record.frame for record in await journal.read({0: 1}, 10, 5.0)] == [b"kept"]
+
+
+async def test_a_reader_that_jumps_gets_nothing_of_where_it_was(client: str) -> None:
+    async with kafka_journal(client=client) as journal:
+        await journal.append([(part, b"%d" % n) for n in range(50) for part in (0, 1)])
+        follower = 5
+        for offset in (0, 30, 10, 49):
+            jumped: list[int] = []
+            while not jumped:
+                for record in await journal.read({0: offset, 1: follower}, 3, 5.0):
+                    if record.part == 0:
+                        jumped.append(record.offset)
+                    else:
+                        assert record.offset == follower
+                        follower += 1
+            assert jumped == list(range(offset, offset + len(jumped)))
+
+
+async def test_a_record_comes_with_the_brokers_time(client: str) -> None:
+    async with kafka_journal(client=client) as journal:
+        await journal.append([(0, b"frame")])
+        (record,) = await journal.read({0: 0}, 1, 5.0)
+        assert record.timestamp_ms > 1_600_000_000_000

@@ -44,7 +44,7 @@ DEFECTS: Final = (
     Defect(
         "auto_offset_reset='latest'", "adapters/kafka/client.py",
         '"auto_offset_reset": "none"', '"auto_offset_reset": "latest"',
-        "adapters/test_kafka_reader.py::test_a_reader_behind_all_that_kafka_kept_is_told_so", KAFKA,
+        "adapters/test_kafka_reader.py::test_a_reader_behind_all_that_kafka_kept_is_told_so[kafka]", KAFKA,
     ),
     Defect(
         "auto-commit on", "adapters/kafka/client.py", '"enable_auto_commit": False', '"enable_auto_commit": True',
@@ -68,7 +68,7 @@ DEFECTS: Final = (
         "test_house.py::test_the_market_knows_no_float",
     ),
     Defect(
-        "key-hash partitioner", "adapters/kafka/producer.py",
+        "key-hash partitioner", "adapters/kafka/pure.py",
         "producer.send(self._topic, value=frame, partition=part)",
         "producer.send(self._topic, value=frame, key=str(part).encode())",
         "adapters/test_journal.py::test_a_reader_gets_what_follows_its_positions_in_partition_order[kafka]", KAFKA,

@@ -10,15 +10,15 @@ import pytest
 from outcry.market.commands import PlaceOrder
 from outcry.rows import OrderRow, PartitionRow
 from tests.support.engine_room import BEN, engine_room
-from tests.support.kafka_room import KafkaRoom
+from tests.support.kafka_room import ConfluentRoom, KafkaRoom
 
 MADE_ANEW = "the topic was deleted and created again: its records are not those that were applied"
 
 
-@pytest.fixture
-async def room(tmp_path: Path) -> AsyncIterator[KafkaRoom]:
-    """Two partitions at work on Kafka and PostgreSQL."""
-    async with engine_room(tmp_path, partitions=2, kind=KafkaRoom) as opened:
+@pytest.fixture(params=[ConfluentRoom, KafkaRoom], ids=lambda kind: kind.client)
+async def room(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[KafkaRoom]:
+    """Two partitions at work on Kafka and PostgreSQL, through each client of Kafka."""
+    async with engine_room(tmp_path, partitions=2, kind=request.param) as opened:
         yield cast(KafkaRoom, opened)
 
 

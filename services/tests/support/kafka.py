@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from outcry.adapters.kafka import KafkaJournal
+from outcry.adapters.kafka import KafkaJournal, Library, library_named
 
 PARTITIONS = 4
+CLIENTS = {"kafka": "kafka-python", "confluent": "confluent"}  # the settings' names, by the tests' ids
 
 
 def kafka_servers() -> str:
@@ -31,10 +32,23 @@ def component(variable: str) -> str:
     return found
 
 
+def kafka_library(client: str) -> Library:
+    """The client library of this id; where it is not installed the test is skipped, in CI it fails."""
+    try:
+        return library_named(CLIENTS[client])
+    except ModuleNotFoundError as missing:
+        reason = f"{missing}: install requirements/confluent.txt, which `make setup-test` does"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
 @contextlib.asynccontextmanager
-async def kafka_journal(servers: str = "", partitions: int = PARTITIONS) -> AsyncIterator[KafkaJournal]:
+async def kafka_journal(
+    servers: str = "", partitions: int = PARTITIONS, *, client: str = "kafka"
+) -> AsyncIterator[KafkaJournal]:
     """A journal on a new topic, which is deleted at the end."""
-    journal = KafkaJournal(servers or kafka_servers(), f"test-{secrets.token_hex(6)}")
+    journal = KafkaJournal(servers or kafka_servers(), f"test-{secrets.token_hex(6)}", kafka_library(client))
     await asyncio.to_thread(journal.topic.create, partitions, 1, 7)
     await journal.open(partitions)
     try:

@@ -16,7 +16,7 @@ from outcry.rows import PartitionRow
 from outcry.settings import ClusterSettings, Settings
 from outcry.wiring.backbone import Backbone
 from tests.support.engine_room import ANN
-from tests.support.kafka import kafka_servers
+from tests.support.kafka import CLIENTS, kafka_library, kafka_servers
 from tests.support.pg_room import LEASE_MS, PgRoom
 
 DAYS_KEPT = 7
@@ -30,10 +30,11 @@ class KafkaRoom(PgRoom):
     """
 
     is_lost = False
+    client = "kafka"  # the library that talks to it
 
     async def open(self) -> None:
         self.topic = f"test-{secrets.token_hex(6)}"
-        self.kafka = KafkaJournal(kafka_servers(), self.topic)
+        self.kafka = KafkaJournal(kafka_servers(), self.topic, kafka_library(self.client))
         self._journals = [self.kafka]
         await self.make_topic()
         await self.kafka.open(len(self.partitions))
@@ -45,8 +46,8 @@ class KafkaRoom(PgRoom):
         )
         self.backbone = Backbone(
             ClusterSettings(
-                kafka=kafka_servers(), postgres=self.url, redis_fanout="", redis_state="", topic=self.topic,
-                partitions=len(self.partitions),
+                kafka=kafka_servers(), kafka_client=CLIENTS[self.client], topic=self.topic, postgres=self.url,
+                redis_fanout="", redis_state="", partitions=len(self.partitions),
             )
         )  # fmt: skip
         await self.backbone.open()
@@ -82,7 +83,7 @@ class KafkaRoom(PgRoom):
 
     async def start_elsewhere(self) -> None:
         """Starts an engine that has read nothing yet, as another process would."""
-        self._journals.append(KafkaJournal(kafka_servers(), self.topic))
+        self._journals.append(KafkaJournal(kafka_servers(), self.topic, kafka_library(self.client)))
         await self._journals[-1].open(len(self.partitions))
         self.engine = self.new_engine(journal=self._journals[-1], lease_ms=LEASE_MS)
         await self.start()
@@ -112,3 +113,9 @@ class KafkaRoom(PgRoom):
     async def assert_sound(self) -> None:
         if not self.is_lost:
             await super().assert_sound()
+
+
+class ConfluentRoom(KafkaRoom):
+    """The same through librdkafka."""
+
+    client = "confluent"

@@ -1,10 +1,12 @@
-"""How every client of Kafka is set up here; the library's defaults that lose or repeat records are named and cured."""
+"""How kafka-python is set up here; its defaults that lose or repeat records are named and cured."""
 
 from typing import Any, Final
 
 REQUEST_MS: Final = 4_000  # for one request; must be less than the delivery timeout
 DELIVERY_MS: Final = 7_000  # for a record to be acknowledged before the producer gives it up
 MAX_REQUEST_BYTES: Final = 1 << 20
+METADATA_SECONDS: Final = 5.0  # for a new client to learn of the topic
+FETCH_MS: Final = 100  # how long a broker keeps a reader waiting for news
 
 COMMON: Final[dict[str, Any]] = {
     "request_timeout_ms": REQUEST_MS,
@@ -34,7 +36,7 @@ CONSUMER: Final[dict[str, Any]] = {
     "auto_offset_reset": "none",  # the default jumps to the end in silence after a truncation
     "enable_auto_commit": False,
     "allow_auto_create_topics": False,
-    "fetch_max_wait_ms": 100,
+    "fetch_max_wait_ms": FETCH_MS,
     "max_partition_fetch_bytes": 4 << 20,
     "check_crcs": True,
 }

@@ -1,17 +1,14 @@
 """The reading half of the journal: a thread that follows positions and holds what it has read until it is asked for."""
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
-
-from outcry.adapters.kafka.client import CONSUMER
+from outcry.adapters.kafka.library import Consumer, Lost
 from outcry.ports import JournalBroken, OutOfService
 from outcry.rows import Record
 
@@ -27,9 +24,8 @@ Positions = Mapping[int, int]
 class Follower:
     """Reads ahead of the positions that were asked for last; ``read`` is for the event loop, one reader at a time."""
 
-    def __init__(self, servers: str, topic: str) -> None:
-        self._servers = servers
-        self._topic = topic
+    def __init__(self, servers: str, topic: str, make: Callable[[str, str], Consumer]) -> None:
+        self._make = partial(make, servers, topic)
         self._lock = threading.Condition()
         self._held: dict[int, deque[Record]] = {}  # read and not taken yet, by partition
         self._next: dict[int, int] = {}  # the offset that is taken next
@@ -41,7 +37,7 @@ class Follower:
         self._ended = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._news = asyncio.Event()
+        self._news: asyncio.Future[None] | None = None  # what ``read`` waits for
 
     async def read(self, positions: Positions, max_records: int, wait_seconds: float) -> list[Record]:
         """Records from the positions on, in order of partition; waits until there is one or the time is over.
@@ -51,7 +47,7 @@ class Follower:
         self._loop = asyncio.get_running_loop()
         deadline = self._loop.time() + wait_seconds
         while True:
-            self._news.clear()
+            self._news = self._loop.create_future()
             taken = self._take(positions, max_records)
             left = deadline - self._loop.time()
             if taken:
@@ -60,8 +56,11 @@ class Follower:
                 if self._trouble:
                     raise OutOfService(f"The journal cannot be read: {self._trouble}.")
                 return []
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), left)
+            timer = self._loop.call_later(left, self._ring)
+            try:
+                await self._news
+            finally:
+                timer.cancel()
 
     def close(self) -> None:
         """Ends the thread; blocks for a moment."""
@@ -82,7 +81,11 @@ class Follower:
     def _tell(self) -> None:
         """Wakes the reader, from the thread."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._news.set)
+            self._loop.call_soon_threadsafe(self._ring)
+
+    def _ring(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
 
     def _follow(self, positions: Positions) -> None:
         """Makes sure that the thread reads what is asked for; what it holds of other places is dropped."""
@@ -116,78 +119,74 @@ class Follower:
         while not self._ended:
             consumer = None
             try:
-                consumer = KafkaConsumer(bootstrap_servers=self._servers.split(","), **CONSUMER)
+                consumer = self._make()
                 self._restart()
                 while not self._ended:
                     self._poll(consumer)
-            except (KafkaError, OSError, ValueError) as trouble:
+            except OutOfService as trouble:
                 with self._lock:
-                    self._trouble = f"{type(trouble).__name__}: {trouble}"
+                    self._trouble = str(trouble)
                 time.sleep(RETRY_SECONDS)
             finally:
                 if consumer is not None:
-                    consumer.close(autocommit=False, timeout_ms=500)
+                    consumer.close()
 
     def _restart(self) -> None:
         """A new consumer begins behind what is held."""
         with self._lock:
             self._assigned = ()
-            for part in self._parts:
-                held = self._held[part]
-                self._jumps[part] = held[-1].offset + 1 if held else self._next[part]
 
-    def _poll(self, consumer: Any) -> None:
+    def _poll(self, consumer: Consumer) -> None:
         with self._lock:
             self._lock.wait_for(lambda: self._ended or (self._parts and self._room()), 1.0)
             if self._ended or not self._parts or not self._room():
                 return
             self._move(consumer)
         try:
-            found = consumer.poll(POLL_MS, max_records=MAX_POLL)
-        except (OffsetOutOfRangeError, LogTruncationError) as gone:
-            self._break(consumer, gone)
+            found = consumer.poll(POLL_MS, MAX_POLL)
+        except Lost as lost:
+            self._break(lost)
             return
         with self._lock:
             self._trouble = ""
-            for place, records in found.items():
-                self._hold(place.partition, records)
+            for part, records in found.items():
+                self._hold(part, records)
         if found:
             self._tell()
 
     def _room(self) -> bool:
         return sum(map(len, self._held.values())) < MAX_HELD
 
-    def _move(self, consumer: Any) -> None:
+    def _move(self, consumer: Consumer) -> None:
         """Takes over the partitions and places that were asked for since."""
         if self._parts != self._assigned:
-            consumer.assign([TopicPartition(self._topic, part) for part in self._parts])
-            for part in self._parts:
-                held = self._held[part]
-                self._jumps.setdefault(part, held[-1].offset + 1 if held else self._next[part])
+            consumer.assign({part: self._due(part) for part in self._parts})
             self._assigned = self._parts
-        for part, offset in self._jumps.items():
-            consumer.seek(TopicPartition(self._topic, part), offset)
+        else:
+            for part, offset in self._jumps.items():
+                consumer.seek(part, offset)
         self._jumps.clear()
 
-    def _hold(self, part: int, records: list[Any]) -> None:
+    def _due(self, part: int) -> int:
+        """The offset that is read next."""
+        held = self._held[part]
+        return held[-1].offset + 1 if held else self._next[part]
+
+    def _hold(self, part: int, records: list[Record]) -> None:
         """Keeps records that follow on what is held; a hole breaks the partition."""
         if part not in self._held or part in self._jumps or part in self._broken:
             return  # asked for elsewhere in the meantime
-        held = self._held[part]
-        due = held[-1].offset + 1 if held else self._next[part]
+        held, due = self._held[part], self._due(part)
         for record in records:
             if record.offset != due:
                 self._broken[part] = f"record {due} is missing: the journal goes on with {record.offset}"
                 return
-            held.append(Record(part, record.offset, record.timestamp, record.value or b""))
+            held.append(record)
             due += 1
 
-    def _break(self, consumer: Any, gone: Exception) -> None:
+    def _break(self, lost: Lost) -> None:
         """Some positions are not in the log: these partitions break, the others are read on."""
-        lost: dict[Any, Any] = gone.args[0] if gone.args and isinstance(gone.args[0], dict) else {}
         with self._lock:
-            for place in lost or [TopicPartition(self._topic, part) for part in self._assigned]:
-                reason = f"record {self._next.get(place.partition)} is not in the log ({type(gone).__name__})"
-                self._broken[place.partition] = reason
-                consumer.pause(place)
+            for part, reason in lost.reasons.items():
+                self._broken[part] = f"record {self._next.get(part)} is not in the log ({reason})"
         self._tell()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from outcry.adapters.kafka.consumer import Follower
+from outcry.adapters.kafka.library import Library
 from outcry.adapters.kafka.producer import Sender
 from outcry.adapters.kafka.topic import Topic
 from outcry.rows import Record
@@ -20,11 +21,12 @@ class KafkaJournal:
     consumer of its own, so that it disturbs no follower.
     """
 
-    def __init__(self, servers: str, topic: str) -> None:
+    def __init__(self, servers: str, topic: str, library: Library) -> None:
+        """``library`` sends and reads; the topic itself is asked about through kafka-python whatever it is."""
         self.topic = Topic(servers, topic)
-        self.sender = Sender(servers, topic)
-        self._follower = Follower(servers, topic)
-        self._spot = Follower(servers, topic)
+        self.sender = Sender(servers, topic, library.producer)
+        self._follower = Follower(servers, topic, library.consumer)
+        self._spot = Follower(servers, topic, library.consumer)
         self._one_look = asyncio.Lock()
 
     async def open(self, partitions: int) -> None:
@@ -51,7 +53,20 @@ class KafkaJournal:
             there = {part: offset for part, offset in positions.items() if offset < ends.get(part, 0)}
             if not there:
                 return []
-            return await self._spot.read(there, max_records, SPOT_SECONDS)
+            return await self._look(there, max_records)
+
+    async def _look(self, there: dict[int, int], max_records: int) -> list[Record]:
+        """Records of every partition, as many as there may be: what one fetch brings can be of some of them only."""
+        found: list[Record] = []
+        silent = set(there)
+        while silent and len(found) < max_records:
+            records = await self._spot.read(there, max_records - len(found), SPOT_SECONDS)
+            if not records:
+                break
+            there |= {record.part: record.offset + 1 for record in records}
+            silent -= {record.part for record in records}
+            found += records
+        return sorted(found)
 
     async def end_offsets(self) -> dict[int, int]:
         return await asyncio.to_thread(self.topic.ends)

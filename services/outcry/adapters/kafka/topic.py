@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from outcry.adapters.kafka.client import ADMIN
 from outcry.ports import Damaged, OutOfService
 
 DAY_MS: Final = 86_400_000
+KNOWN_SECONDS: Final = 10.0  # for a new topic to be known to the broker that is asked
+LOOK_SECONDS: Final = 0.05
 NEEDED: Final = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
 
 
@@ -41,7 +44,20 @@ class Topic:
         except TopicAlreadyExistsError:
             self.check(partitions)
             return False
+        self._await_known()
         return True
+
+    def _await_known(self) -> None:
+        """A broker may say for a moment that there is no such topic. Raises OutOfService where it goes on to."""
+        deadline = time.monotonic() + KNOWN_SECONDS
+        while True:
+            try:
+                self._described()
+                return
+            except OutOfService:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(LOOK_SECONDS)
 
     def check(self, partitions: int) -> None:
         """Whether the topic is as the journal needs it."""
