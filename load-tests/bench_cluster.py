@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import engine_alone
+import kafka_alone
 from cluster_stage import ROOT, Stage, Trading, stage
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "10"))
@@ -108,6 +109,8 @@ def main() -> None:
     """Prints the report and keeps it as results/bench-cluster.json."""
     figures: dict[str, Any] = {}
     with stage() as on:
+        figures["kafka alone"] = kafka_alone.measure(on)
+        kafka_alone.report(figures["kafka alone"])
         traders = asyncio.run(on.traders())
         figures["engine alone"] = asyncio.run(engine_alone.measure(on, traders, ORDERS))
         report_engine(figures["engine alone"])

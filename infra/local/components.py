@@ -141,6 +141,11 @@ def _kafka(folder: Path, port: int) -> list[str]:
     return ["java", *KAFKA_HEAP.split(), "-XX:+UseG1GC", logging, *classes, "kafka.Kafka", str(config)]
 
 
+def kafka_tool(name: str, *words: str) -> list[str]:
+    """The command of one of Kafka's own tools, by its class."""
+    return ["java", f"-Dlog4j2.configurationFile={KAFKA_LIBS / 'log4j2.yaml'}", "-cp", f"{KAFKA_LIBS}/*", name, *words]
+
+
 def _more_listeners(folder: Path) -> dict[str, str]:
     """Those of the file `listeners`, one a line: name, port, advertised port, which may be that of a proxy."""
     kept = folder / "listeners"
