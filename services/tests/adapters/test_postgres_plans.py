@@ -1,23 +1,29 @@
 """How the ledger's statements on PostgreSQL are carried out: by key, and reading no more than they need."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from outcry.adapters.postgres import swift
+from outcry.adapters.postgres import reader, swift
 from outcry.adapters.postgres.changes import CHANGE
 from outcry.adapters.postgres.database import SHARED_SETTINGS
 from outcry.adapters.postgres.holds import HOLD
 from outcry.adapters.postgres.housekeeping import FOLD, VOID
 from outcry.adapters.postgres.marks import MARK_APPLIED
+from outcry.adapters.postgres.statements import query
 from tests.support.postgres import postgres_storage
 from tests.support.storage import BOB, Storage, fund, posting
 
-SETTINGS = " ".join(f"-c {name}={value}" for name, value in SHARED_SETTINGS.items() if " " not in value)
+
+def _options(settings: Mapping[str, str]) -> str:
+    return " ".join(f"-c {name}={value}" for name, value in settings.items() if " " not in value)
+
+
+SETTINGS = _options(SHARED_SETTINGS)
 
 
 @pytest.fixture
@@ -46,10 +52,22 @@ async def test_a_fold_reads_the_postings_that_it_sums_and_none_before(kept: Stor
         ((plan,),) = connection.execute(
             b"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE job ('orders', '{0,1}', 5000)"
         ).fetchall()
-        scans = [node for node in _nodes(plan[0]["Plan"]) if node.get("Relation Name", "").startswith("postings")]
-        assert sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) == 2 * 7
+        assert _rows_of("postings", plan[0]["Plan"]) == 2 * 7
         connection.rollback()
     assert await kept.ledger.fold([0]) == 7
+
+
+async def test_postings_are_read_once_for_all_who_ask_for_balances(kept: Storage) -> None:
+    await kept.own(0)
+    legs = [posting(account, 1, 0, offset=0, idx=account) for account in range(40)]
+    await kept.commit(kept.batch(postings=legs))
+    asked = query("balances_of_accounts").replace(":ids", "$1").replace(":topic", "$2")
+    with psycopg.connect(url_of(kept), options=_options(reader.SETTINGS)) as connection:
+        connection.execute(f"PREPARE job AS {asked}".encode())
+        ((plan,),) = connection.execute(
+            b"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE job ('{1,2,3,4,5,6,7}', 'orders')"
+        ).fetchall()
+    assert _rows_of("postings", plan[0]["Plan"], with_removed=True) == 40
 
 
 @pytest.mark.parametrize("analysed", [False, True])
@@ -69,6 +87,13 @@ async def test_statements_that_were_planned_on_empty_tables_go_by_key(kept: Stor
             scans = [line for (line,) in plan if re.search(rf"Scan.* on {table}\b", line)]
             assert scans
             assert all(re.search(rf"using {index}|using \w*{index}", line) for line in scans), scans
+
+
+def _rows_of(table: str, plan: dict[str, Any], *, with_removed: bool = False) -> int:
+    """How many rows of a table's partitions were read by all turns of their scans."""
+    scans = [node for node in _nodes(plan) if node.get("Relation Name", "").startswith(table)]
+    removed = "Rows Removed by Filter" if with_removed else ""
+    return sum((node["Actual Rows"] + node.get(removed, 0)) * node["Actual Loops"] for node in scans)
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -52,7 +52,7 @@ PLANS = {
     "prevented matches of an order": (queries.STOPPED_OF, ["prevented_of_maker", "prevented_of_taker"]),
     "last prevented matches": (queries.LAST_PREVENTED, ["prevented_of_maker", "prevented_of_taker"]),
     "amendments": (queries.AMENDED_DOWN, ["amendments_of_order"]),
-    "balances": (queries.BALANCES, ["balances_pkey", "_account_id_part_log_offset_idx"]),
+    "balances": (queries.BALANCES, ["balances_pkey", "_part_log_offset_idx"]),
     "trades": (prints.UP, ["_symbol_id_trade_id_time_ms_key"]),
     "the newest trades": (prints.DOWN, ["_symbol_id_trade_id_time_ms_key"]),
     "trades of a taker": (prints.TAKEN, ["_symbol_id_trade_id_time_ms_key"]),

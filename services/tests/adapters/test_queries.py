@@ -1,5 +1,7 @@
 """The port QueryLedger: orders, trades, candles and balances as people ask for them."""
 
+import asyncio
+
 from outcry.codec import encode_command
 from outcry.market.commands import PlaceList, PlaceOrder, ReplaceOrder
 from outcry.market.terms import PENDING_NEW, SELL
@@ -319,6 +321,27 @@ async def test_balances_are_money_and_postings_of_one_moment(storage: Storage) -
     assert [tuple(row) for row in before] == [(USD, MONEY - 7, 9), (BTC, MONEY, 0), (3, 5, 0)]
     await storage.ledger.fold([0])
     assert await storage.ledger.balances(ALICE) == before
+
+
+async def test_each_of_many_who_ask_for_balances_at_once_gets_his_own(storage: Storage) -> None:
+    await storage.own(0)
+    await storage.own(1)
+    for part in (0, 1):
+        rows = [
+            posting(ALICE, 3, 0, offset=0)._replace(part=part),
+            posting(BOB, 7, 0, offset=0, idx=1)._replace(part=part),
+        ]
+        await storage.commit(storage.batch(part, postings=rows))
+    await storage.ledger.fold([1])
+    nobody = 4711
+    found = await asyncio.gather(*(storage.ledger.balances(each) for each in (ALICE, BOB, nobody, ALICE)))
+    assert [[tuple(row) for row in own if row.asset_id == USD] for own in found] == [
+        [(USD, MONEY + 6, 0)], [(USD, MONEY + 14, 0)], [], [(USD, MONEY + 6, 0)],
+    ]  # fmt: skip
+    assert found[2] == []
+    await storage.commit(storage.batch(postings=[posting(ALICE, 1, 0, offset=1)]))
+    found = await asyncio.gather(*(storage.ledger.balances(each) for each in (ALICE, BOB)))
+    assert [own[0].free for own in found] == [MONEY + 7, MONEY + 14]
 
 
 async def test_texts_of_any_kind_come_back_unchanged(storage: Storage) -> None:

@@ -8,6 +8,8 @@ from sqlalchemy.dialects.postgresql import array
 
 from outcry.adapters.pending import pending_order
 from outcry.adapters.postgres.book import Book
+from outcry.adapters.postgres.database import Database
+from outcry.adapters.postgres.reader import MAX_WAITING
 from outcry.adapters.postgres.seek import FOREVER, placed_between
 from outcry.adapters.postgres.statements import query
 from outcry.adapters.postgres.tables import (
@@ -22,6 +24,7 @@ from outcry.adapters.postgres.tables import (
     TOPIC,
     along,
 )
+from outcry.ports import OutOfService
 from outcry.rows import (
     AmendmentRow,
     AssetRow,
@@ -33,8 +36,10 @@ from outcry.rows import (
     PreventedRow,
     SymbolRow,
 )
+from outcry.shuttle import Crowded, Shuttle
 
 MAX_OPEN: Final = 100_000  # open orders in one answer
+PURSES: Final = 500  # accounts whose balances are read together
 
 ORDER, ENTRY, LIST, MATCH, AMEND = ORDERS.c, INTAKE.c, LISTS.c, PREVENTED.c, AMENDMENTS.c
 ACCOUNT: Final[Any] = bindparam("account_id", type_=BigInteger)
@@ -108,11 +113,15 @@ AMENDED_UP, AMENDED_DOWN = (
     for down in (False, True)
 )
 LAST_PREVENTED: Final = text(query("last_prevented"))
-BALANCES: Final = text(query("balances_of_account"))
+BALANCES: Final = text(query("balances_of_accounts"))
 
 
 class QueryBook(Book):
     """Keeps ``ports.QueryLedger``, except what is asked about trades."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._purses = Shuttle(self._balances_of, seats=PURSES, waiting=MAX_WAITING)
 
     async def order(
         self, account_id: int, symbol_id: int, order_id: int | None, client_order_id: str | None
@@ -208,8 +217,18 @@ class QueryBook(Book):
         return [OrderRow._make(row) for row in await self._reader.rows(OF_LISTS, ids=list(list_ids))]
 
     async def balances(self, account_id: int) -> list[Balance]:
-        rows = await self._reader.rows(BALANCES, account_id=account_id, topic=self._database.topic)
-        return [Balance._make(row) for row in rows]
+        """Accounts that are asked for while others are read are read together afterwards."""
+        try:
+            return await self._purses.ask(account_id)
+        except Crowded as crowded:
+            raise OutOfService(f"Too many questions for balances: {crowded}") from crowded
+
+    async def _balances_of(self, account_ids: Sequence[int]) -> list[list[Balance]]:
+        found: dict[int, list[Balance]] = {account_id: [] for account_id in account_ids}
+        rows = await self._reader.rows(BALANCES, ids=[*found], topic=self._database.topic)
+        for account_id, *money in sorted(rows):
+            found[account_id].append(Balance._make(money))
+        return [[*found[account_id]] for account_id in account_ids]
 
     async def symbols(self) -> list[SymbolRow]:
         return [SymbolRow._make(row) for row in await self._reader.rows(select(SYMBOLS).order_by(SYMBOLS.c.symbol_id))]
