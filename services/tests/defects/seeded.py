@@ -37,7 +37,7 @@ DEFECTS: Final = (
     Defect(
         "publish before commit", "roles/engine/engine.py",
         "        landing = await Landing().bring(self._ledger, taken)\n",
-        "        await self._feed.publish(together([publication for _, publication in taken.values()]))\n"
+        "        await self._herald.say(taken)\n"
         "        landing = await Landing().bring(self._ledger, taken)\n",
         "roles/engine/test_engine.py::test_outcomes_are_published_only_after_the_commit",
     ),

@@ -5,6 +5,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from outcry.adapters.clock import SystemClock
 from outcry.adapters.memory import MemoryFeed
@@ -18,6 +19,25 @@ from tests.support.kafka import component
 POD = "api-0"
 FOLLOW_SECONDS = 0.4
 PATIENCE_SECONDS = 10.0
+
+
+class SlowFeed:
+    """A publisher whose publications stand still on demand, or fail."""
+
+    def __init__(self, feed: Any) -> None:
+        self._feed = feed
+        self.runs = asyncio.Event()
+        self.runs.set()
+        self.is_broken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._feed, name)
+
+    async def publish(self, publication: Publication) -> None:
+        await self.runs.wait()
+        if self.is_broken:
+            raise ZeroDivisionError
+        await self._feed.publish(publication)
 
 
 class Archive:

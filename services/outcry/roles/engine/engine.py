@@ -17,7 +17,8 @@ from outcry.leases import SHARE
 from outcry.ports import Clock, EngineLedger, Journal, JournalBroken, Lease, OutcomeUnknown, OutOfService, Publisher
 from outcry.roles.engine.copies import Copies
 from outcry.roles.engine.handover import HandOver
-from outcry.roles.engine.landing import Landing, Taken, together
+from outcry.roles.engine.herald import Herald
+from outcry.roles.engine.landing import Landing, Taken
 from outcry.roles.engine.ownership import Ownership
 from outcry.roles.engine.progress import Progress
 from outcry.roles.engine.quiet import Quiet
@@ -66,7 +67,8 @@ class Engine:
         self.progress = Progress()
         self._sessions = self._own.sessions
         self._watch = Watch(self._sessions)
-        self._leaving = HandOver(self.sharing, self._reading, self._sessions, self._ring)
+        self._herald = Herald(feed)
+        self._leaving = HandOver(self.sharing, self._reading, self._sessions, said=self._herald.said, ring=self._ring)
         self._quiet = Quiet(journal, clock)
         self._careful: dict[int, int] = {}  # partitions that failed: one record a batch until past this offset
         self._under_way: Taken = {}
@@ -334,16 +336,15 @@ class Engine:
         for part, reason in landing.refused.items():
             await self._fail(part, taken[part][0].advance.to_offset, reason)
         self._forget_for_a_while(landing.lost)
-        if landing.trouble is None:
-            self.trouble = ""
-        else:
+        self.trouble = ""
+        if landing.trouble is not None:
             self._note(landing.trouble)
             self._forget_for_a_while(part for part in taken if part not in landing.landed)
         for part, (batch, publication) in landing.landed.items():
             self.progress.note_commit(part, batch.advance.to_offset)
             self.commands += len(publication.outcomes)
         if landing.landed:
-            await self._feed.publish(together([publication for _, publication in landing.landed.values()]))
+            await self._herald.say(landing.landed)
 
     def _forget_for_a_while(self, parts: Iterable[int]) -> None:
         """Drops partitions after trouble; they are asked for again, but not at once."""
@@ -367,9 +368,10 @@ class Engine:
         log.warning("The engine waits: %s", self.trouble)
 
     async def _settle(self) -> None:
-        """Waits until the batch on its way has arrived or failed."""
+        """Waits until the batch on its way has arrived, and is published, or failed."""
         if self._committing is not None:
             await asyncio.wait([self._committing])
+        await self._herald.said()
 
     async def _do_chores(self) -> None:
         for count in itertools.count():

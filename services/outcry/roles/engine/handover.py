@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.engine.reading import Reading
@@ -16,11 +16,13 @@ class HandOver:
     """``turn`` is called in every round of the engine's loop; ``still`` partitions are not matched meanwhile."""
 
     def __init__(
-        self, sharing: Sharing, reading: Reading, sessions: Mapping[int, Session], ring: Callable[[], None]
-    ) -> None:
+        self, sharing: Sharing, reading: Reading, sessions: Mapping[int, Session], *,
+        said: Callable[[], Awaitable[None]], ring: Callable[[], None],
+    ) -> None:  # fmt: skip
         self._sharing = sharing
         self._reading = reading
         self._sessions = sessions
+        self._said = said
         self._ring = ring
         self._still: dict[int, asyncio.Task[bool] | None] = {}  # None: its last work is not committed yet
 
@@ -34,7 +36,7 @@ class HandOver:
     def turn(self, under_way: Collection[int]) -> list[int]:
         """Goes on with all that are to leave; returns the partitions that have gone.
 
-        ``under_way`` are those whose batch is not committed and published yet.
+        ``under_way`` are those whose batch is not committed yet.
         """
         for part in self._sharing.leaving:
             if part in self._sessions and part not in self._still:
@@ -57,8 +59,12 @@ class HandOver:
         return gone
 
     async def _give(self, part: int, epoch: int) -> bool:
-        """Whether the partition has gone; where nobody knows, it is dropped, and the table tells."""
+        """Whether the partition has gone; where nobody knows, it is dropped, and the table tells.
+
+        All that was committed of it is published before another may say more.
+        """
         try:
+            await self._said()
             return await self._sharing.give(part, epoch)
         except (OutOfService, OutcomeUnknown) as trouble:
             log.warning("Whether partition %d was handed over is unknown: %s", part, trouble)

@@ -1,7 +1,6 @@
 """Bringing a batch to the disk: all partitions together, those that fail or are lost apart from the others."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from outcry.ports import EngineLedger, IntakeMissing, OutcomeUnknown, OutOfService, Publication
@@ -48,15 +47,3 @@ class Landing:
         for part, pieces in taken.items():
             if self.trouble is None:
                 await self.bring(ledger, {part: pieces})
-
-
-def together(publications: Sequence[Publication]) -> Publication:
-    """One publication of all."""
-    if len(publications) == 1:
-        return publications[0]
-    return Publication(
-        outcomes=tuple(outcome for each in publications for outcome in each.outcomes),
-        updates=tuple(update for each in publications for update in each.updates),
-        executions=tuple(execution for each in publications for execution in each.executions),
-        moved=tuple(dict.fromkeys(account for each in publications for account in each.moved)),
-    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from outcry.codec import encode_frame
 from outcry.market.commands import CancelOrder, PlaceOrder
@@ -14,6 +15,7 @@ from outcry.market.terms import CANCELED, EXPIRED, FILLED, NEW, PENDING_NEW, STO
 from outcry.ports import Outcome, OutcomeUnknown, OutOfService
 from outcry.rows import PartBatch
 from tests.support.engine_room import ANN, BEN, EngineRoom, engine_room, list_of
+from tests.support.feeds import SlowFeed
 
 
 def cancel_of(room: EngineRoom, order: PlaceOrder) -> CancelOrder:
@@ -334,3 +336,59 @@ async def test_outcomes_are_published_only_after_the_commit(tmp_path: Path) -> N
         outcome: Outcome = await room.send(orders[0])
         assert outcome.code == 0 and seen
         orders.clear()
+
+
+async def test_the_next_commit_does_not_wait_for_the_feed_and_the_one_after_it_does(tmp_path: Path) -> None:
+    async with engine_room(tmp_path) as room:
+        await room.engine.stop()
+        slow = SlowFeed(room.feed)
+        room.engine = room.new_engine(feed=slow)
+        await room.start()
+        first, second, third = orders = await room.hold(*(room.order(f"buy 1@{900 + n}") for n in range(3)))
+        slow.runs.clear()
+        for order in (first, second):
+            await room.journal([order])
+            await room.caught_up()
+        await room.journal([third])
+        await asyncio.sleep(0.2)
+        rows = await room.store.ledger.orders_by_id([order.order_id for order in orders])
+        assert [row.order_id for row in rows] == [first.order_id, second.order_id], "no more than one waits to be said"
+        assert not {order.command_id for order in orders} & room.outcomes.keys()
+        slow.runs.set()
+        await room.outcome(third.command_id)
+        assert list(room.outcomes)[-3:] == [order.command_id for order in orders]
+
+
+async def test_an_engine_that_stops_says_first_what_it_committed(tmp_path: Path) -> None:
+    async with engine_room(tmp_path) as room:
+        await room.engine.stop()
+        slow = SlowFeed(room.feed)
+        room.engine = room.new_engine(feed=slow)
+        await room.start()
+        (order,) = await room.hold(room.order("buy 1@900"))
+        slow.runs.clear()
+        await room.journal([order])
+        await room.caught_up()
+        stopping = asyncio.create_task(room.engine.stop())
+        await asyncio.sleep(0.2)
+        assert room.engine.sessions, "it keeps its partitions until all is said"
+        slow.runs.set()
+        await stopping
+        assert order.command_id in room.outcomes
+
+
+async def test_an_engine_whose_feed_has_a_bug_ends_with_its_next_commit_and_can_start_again(tmp_path: Path) -> None:
+    async with engine_room(tmp_path) as room:
+        await room.engine.stop()
+        broken = SlowFeed(room.feed)
+        room.engine = room.new_engine(feed=broken)
+        await room.start()
+        broken.is_broken = True
+        for order in await room.hold(room.order("buy 1@900"), room.order("buy 1@901")):
+            await room.journal([order])
+            await room.caught_up()
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(room.running, 5)
+        broken.is_broken = False
+        await room.start()
+        assert len(await room.place(room.order("sell 1@902", BEN))) == 1

@@ -11,6 +11,7 @@ from outcry.leases import RESERVED
 from outcry.ports import Journal, JournalBroken, Ledger
 from outcry.rows import PartState, Record
 from tests.support.engine_room import EngineRoom
+from tests.support.feeds import SlowFeed
 from tests.support.fleet import fleet
 from tests.support.pg_room import PgRoom
 
@@ -135,6 +136,25 @@ async def test_who_drains_gives_everything_away_and_takes_nothing(tmp_path: Path
         engines.engines["a"].sharing.stay()
         assert await engines.depart("b")
         await engines.until_owned(a=2, c=2)
+
+
+async def test_a_partition_is_given_away_after_all_that_was_committed_of_it_is_said(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 2) as engines:
+        slow = SlowFeed(engines.room.feed)
+        first = await engines.launch("a", feed=slow)
+        await engines.launch("b")
+        await engines.until_owned(a=1, b=1)
+        (part,) = first.sessions
+        placed = await engines.room.hold(engines.room.order("buy 1@1000", part=part))
+        slow.runs.clear()
+        await engines.room.journal(placed)
+        await engines.room.caught_up()
+        first.sharing.drain(1)
+        await asyncio.sleep(1)
+        assert (await engines.owned())["a"] == 1
+        slow.runs.set()
+        await engines.until_owned(a=0, b=2)
+        await engines.assert_answered([placed[0].command_id])
 
 
 async def test_the_last_engine_keeps_what_nobody_can_take_until_it_stops(tmp_path: Path) -> None:
