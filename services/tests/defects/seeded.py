@@ -75,7 +75,7 @@ DEFECTS: Final = (
     ),
     Defect(
         "hold released on timeout", "adapters/postgres/statements.sql",
-        "AND i.valid_until_ms < place.log_time", "AND i.intake_ms <= outcry_now_ms()",
+        "AND i.valid_until_ms < (SELECT log_time FROM place)", "AND i.intake_ms <= outcry_now_ms()",
         "adapters/test_housekeeping.py"
         "::test_an_order_without_outcome_is_voided_once_log_time_has_passed_its_bound[postgres]", POSTGRES,
     ),
