@@ -139,7 +139,7 @@ class Settings:
         4096, "OUTCRY_ADMIT_WINDOW", whole(1, 1 << 20), "orders that may be under way before new ones are refused"
     )
     micro_batch_ms: float = _setting(
-        1.0, "OUTCRY_MICRO_BATCH_MS", number(0, 50), "how long requests in a crowd wait to share a commit"
+        1.0, "OUTCRY_MICRO_BATCH_MS", number(0, 50), "how long requests in a crowd wait at least to share a commit"
     )
     reply_timeout_seconds: float = _setting(
         9.0, "OUTCRY_REPLY_TIMEOUT_SECONDS", number(0.1, 60), "after which an order's outcome is told as unknown"

@@ -26,6 +26,9 @@ from outcry.telemetry import Telemetry
 from outcry.telemetry.traces import Tracer
 
 MAX_BATCH: Final = 512  # tickets of one micro-batch
+LARGE_BATCH: Final = 64  # tickets that wait for no more company
+REST_SHARE: Final = 1.0  # of a micro-batch's time at the ledger passes until the next one, in a crowd
+LONGEST_REST_SECONDS: Final = 0.01
 MAX_LAG_RECORDS: Final = 5_000  # behind by more, a partition gets no new orders: they would outlive their bounds
 LOOK_UP_SECONDS: Final = 0.05  # between two look-ups
 
@@ -62,6 +65,7 @@ class Desk:
         self._unacknowledged = 0
         self._crowded = False
         self._last_cut = 0.0
+        self._took = 0.0  # how long the last micro-batch was at the ledger
         self._open = True  # False once it stops, and after a failure until it runs again
         self._draining = False
         self._last_command_id = clock.now_us()  # above those of earlier incarnations, whose outcomes may still come
@@ -118,7 +122,9 @@ class Desk:
                     await self._linger()
                     self._batch = self._cut()
                     if self._batch:
-                        self._send(await self._enter(self._batch), tasks)
+                        live = await self._enter(self._batch)
+                        self._took = asyncio.get_running_loop().time() - self._last_cut
+                        self._send(live, tasks)
         finally:
             self._open = False
             for ticket in [*self._batch, *self._queue, *self._waiting.values()]:
@@ -140,9 +146,16 @@ class Desk:
         self._unacknowledged += len(intents)
 
     async def _linger(self) -> None:
-        """Lets company join: what the loop has ready now, and while requests come in crowds a window's worth."""
+        """Lets company join: what the loop has ready now, and while requests come in crowds a window's worth.
+
+        What a micro-batch costs everybody, however many share it, shows in how long its step at the ledger took: the
+        next one begins when that time has passed again, unless it is large or the market has nothing to do.
+        """
         loop = asyncio.get_running_loop()
-        window = self._settings.micro_batch_ms / 1000 if self._crowded else 0.0
+        window = 0.0
+        if self._crowded and self._waiting and len(self._queue) < LARGE_BATCH:
+            rest = min(REST_SHARE * self._took, LONGEST_REST_SECONDS)
+            window = max(self._settings.micro_batch_ms / 1000, self._took + rest)
         await asyncio.sleep(max(0.0, self._last_cut + window - loop.time()))
         self._last_cut = loop.time()
 
