@@ -28,6 +28,7 @@ from outcry.wiring.observing import observe_backbone, observe_desk, observe_stre
 from outcry.wiring.vitals import Vitals
 
 DRAIN_SECONDS: Final = 9.5  # for accepted orders to get their answers at the end
+REST_SECONDS: Final = 0.01  # for more orders to share the wake-ups of Kafka, PostgreSQL, Redis and the engine
 GOODBYE_SECONDS: Final = 0.5  # over which WebSocket clients are closed
 
 
@@ -60,6 +61,7 @@ class Api:
         self.desk = self.venue.order_desk = Desk(
             ledger=ledger, journal=journal, feed=feed, clock=clock, settings=self.settings, pod=self.settings.pod,
             telemetry=self.telemetry, halted=self.watch.halted, lags=self.watch.lags, tracer=self.vitals.tracer,
+            rest_seconds=REST_SECONDS,
         )  # fmt: skip
         self.venue.halted = self.watch.halted
         self.keeper = Keeper(

@@ -27,8 +27,6 @@ from outcry.telemetry.traces import Tracer
 
 MAX_BATCH: Final = 512  # tickets of one micro-batch
 LARGE_BATCH: Final = 64  # tickets that wait for no more company
-REST_SHARE: Final = 1.0  # of a micro-batch's time at the ledger passes until the next one, in a crowd
-LONGEST_REST_SECONDS: Final = 0.01
 MAX_LAG_RECORDS: Final = 5_000  # behind by more, a partition gets no new orders: they would outlive their bounds
 LOOK_UP_SECONDS: Final = 0.05  # between two look-ups
 
@@ -38,12 +36,13 @@ class Desk:
 
     ``pod`` is the address that outcomes come back to; ``halted`` names partitions whose engine has stopped for a
     person to decide, for which nothing is accepted; ``lags`` tells how many records each partition is behind.
+    ``rest_seconds`` is how long at most micro-batches wait for a crowd to become larger where each costs much CPU.
     """
 
     def __init__(
         self, *, ledger: Ledger, journal: Journal, feed: Listener, clock: Clock, settings: Settings, pod: str,
         telemetry: Telemetry | None = None, halted: Mapping[int, str] | None = None,
-        lags: Callable[[], Mapping[int, int]] = dict, tracer: Tracer | None = None,
+        lags: Callable[[], Mapping[int, int]] = dict, tracer: Tracer | None = None, rest_seconds: float = 0.0,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._journal = journal
@@ -65,6 +64,7 @@ class Desk:
         self._unacknowledged = 0
         self._crowded = False
         self._last_cut = 0.0
+        self._rest_seconds = rest_seconds
         self._took = 0.0  # how long the last micro-batch was at the ledger
         self._open = True  # False once it stops, and after a failure until it runs again
         self._draining = False
@@ -148,13 +148,14 @@ class Desk:
     async def _linger(self) -> None:
         """Lets company join: what the loop has ready now, and while requests come in crowds a window's worth.
 
-        What a micro-batch costs everybody, however many share it, shows in how long its step at the ledger took: the
-        next one begins when that time has passed again, unless it is large or the market has nothing to do.
+        With ``rest_seconds``, what a micro-batch costs everybody, however many share it, shows in how long its step at
+        the ledger took: the next one begins when that time has passed again, unless it is large or the market has
+        nothing to do.
         """
         loop = asyncio.get_running_loop()
         window = 0.0
         if self._crowded and self._waiting and len(self._queue) < LARGE_BATCH:
-            rest = min(REST_SHARE * self._took, LONGEST_REST_SECONDS)
+            rest = min(self._took, self._rest_seconds)
             window = max(self._settings.micro_batch_ms / 1000, self._took + rest)
         await asyncio.sleep(max(0.0, self._last_cut + window - loop.time()))
         self._last_cut = loop.time()

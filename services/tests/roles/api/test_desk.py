@@ -68,7 +68,7 @@ class Shop:
         self.tasks: list[asyncio.Task[None]] = []
         self.lags: dict[int, int] = {}
 
-    async def open(self, *, engine: bool) -> None:
+    async def open(self, *, engine: bool, rest_seconds: float = 0.0) -> None:
         await asyncio.to_thread(self.store.open)
         ledger, journal = self.store.ledger, self.store.journal
         await Founding(ledger, journal, self.clock, lambda secret, key: secret, self.settings, print).run()
@@ -83,7 +83,7 @@ class Shop:
             await self.stop_engine()
         self.desk = Desk(
             ledger=ledger, journal=self.wire, feed=self.feed, clock=self.clock, settings=self.settings, pod="test",
-            halted=self.engine.halted, lags=lambda: self.lags,
+            halted=self.engine.halted, lags=lambda: self.lags, rest_seconds=rest_seconds,
         )  # fmt: skip
         self.tasks.append(asyncio.create_task(self.desk.run()))
 
@@ -133,10 +133,10 @@ class Shop:
 
 @contextlib.asynccontextmanager
 async def shop(
-    folder: Path, *, engine: bool = True, feed: MemoryFeed | None = None, **settings: Any
+    folder: Path, *, engine: bool = True, feed: MemoryFeed | None = None, rest_seconds: float = 0.0, **settings: Any
 ) -> AsyncIterator[Shop]:
     made = Shop(folder, feed or MemoryFeed(), **settings)
-    await made.open(engine=engine)
+    await made.open(engine=engine, rest_seconds=rest_seconds)
     try:
         yield made
     finally:
@@ -161,7 +161,7 @@ async def test_many_requests_share_one_batch_and_keep_their_order(tmp_path: Path
 async def test_in_a_crowd_the_next_batch_waits_as_long_as_the_last_one_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with shop(tmp_path) as s:
+    async with shop(tmp_path, rest_seconds=0.01) as s:
         batches: list[int] = []
         hold = s.store.ledger.hold
 
