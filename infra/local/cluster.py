@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import components
 
+LOGINS = {"api": "api_rw", "engine": "engine_rw", "stream": "stream_ro"}  # role -> what its database login may do
 READY_SECONDS = 90
 STOP_SECONDS = 30
 RESTART_SECONDS = 1.0
@@ -88,6 +89,7 @@ class Cluster:
     port: int = 8080
     environ: dict[str, str] = field(default_factory=dict)  # beside the components' addresses
     environ_of: dict[str, dict[str, str]] = field(default_factory=dict)  # by role, above all others
+    logins: bool = "OUTCRY_POSTGRES" not in os.environ  # whether each role has a login of its own at the database
     processes: dict[str, Process] = field(default_factory=dict)
     shared: dict[str, str] = field(default_factory=dict)  # what every role's environment has, once it is started
 
@@ -113,6 +115,8 @@ class Cluster:
             **self.environ,
         }
         self._set_up(shared)
+        if self.logins:
+            components.add_logins(shared["OUTCRY_POSTGRES"], {login(verb): group for verb, group in LOGINS.items()})
         self._name_processes(shared)
 
     @property
@@ -172,8 +176,15 @@ class Cluster:
     def _add(self, name: str, verb: str, shared: dict[str, str], port: int, admin: int) -> None:
         own = {"OUTCRY_POD": name, "OUTCRY_PORT": str(port), "OUTCRY_ADMIN_PORT": str(admin)}
         probe = f"http://127.0.0.1:{port or admin}" if verb != "simulate" else ""
+        if self.logins and verb in LOGINS:
+            own["OUTCRY_POSTGRES"] = components.as_login(shared["OUTCRY_POSTGRES"], login(verb))
         environ = {**shared, **own, **self.environ_of.get(verb, {})}
         self.processes[name] = Process(name, verb, environ, self.folder / "logs" / f"{name}.log", probe)
+
+
+def login(verb: str) -> str:
+    """As whom a role's processes log in to the database, where that was started here: none as its owner."""
+    return f"outcry_{verb}"
 
 
 def _await_end(process: Process) -> None:

@@ -21,9 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("OUTCRY_CACHE", Path.home() / ".cache" / "outcry"))
@@ -168,6 +169,25 @@ def _postgres(folder: Path, port: int) -> list[str]:
         _sh(_as(user, [str(initdb), "-D", str(data), *options]), log=folder / "log")
     settings = {**_POSTGRES_SETTINGS, "port": str(port), "unix_socket_directories": ""}
     return [str(server), "-D", str(data), *(f"--{name}={value}" for name, value in settings.items())]
+
+
+def add_logins(url: str, groups: Mapping[str, str]) -> None:
+    """Makes logins of a PostgreSQL that was started here, each a member of one group. Those that are there stay."""
+    psql = _postgres_bin("psql")
+    if psql is None:
+        raise Trouble("psql is not installed. Run: components.py install")
+    known = "SELECT FROM pg_roles WHERE rolname = '{}'"
+    script = "".join(
+        f"SELECT 'CREATE ROLE {name} LOGIN IN ROLE {group}' WHERE NOT EXISTS ({known.format(name)}) \\gexec\n"
+        for name, group in groups.items()
+    )
+    subprocess.run([str(psql), "-qX", "-v", "ON_ERROR_STOP=1", url], input=script, text=True, check=True)
+
+
+def as_login(url: str, name: str) -> str:
+    """The same database for another login."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{name}@{parts.netloc.rpartition('@')[2]}"))
 
 
 def _redis(*options: str) -> Callable[[Path, int], list[str]]:

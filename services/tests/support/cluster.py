@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.support.kafka import component
 from tests.support.postgres import empty_database
@@ -54,7 +55,8 @@ def running_cluster(folder: Path, *, engines: int = 2, apis: int = 2, **settings
             "OUTCRY_MASTER_KEY_FILE": str(folder / "master.key"), "OUTCRY_KEYS_FILE": str(folder / "keys.json"),
             **settings,
         }  # fmt: skip
-        processes = cluster_module.Cluster(folder, apis, engines, 1, port, environ)
+        needs_password = urlsplit(database).password is not None
+        processes = cluster_module.Cluster(folder, apis, engines, 1, port, environ, logins=not needs_password)
         try:
             processes.start()
             processes.await_ready()

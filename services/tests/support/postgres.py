@@ -11,16 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from psycopg.errors import DuplicateObject, UniqueViolation
 
 from outcry.adapters.postgres import PgStore
 from tests.support.storage import START_MS, HandClock, Storage, sqlite_storage
 
 BY_HAND = """
 CREATE TABLE hand_clock (ms bigint NOT NULL);
+GRANT SELECT ON hand_clock TO PUBLIC;
 INSERT INTO hand_clock VALUES (%(start)s);
 CREATE OR REPLACE FUNCTION outcry_now_ms() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT ms FROM hand_clock';
 SELECT outcry_make_days(%(start)s - 86400000, 4);
@@ -85,12 +88,15 @@ async def postgres_storage(folder: Path) -> AsyncIterator[Storage]:
     """An exchange whose ledger is a database of its own; its journal is a file in the folder."""
     async with sqlite_storage(folder) as beside:
         with migrated_database() as url:
-            clock, store = DatabaseClock(url), PgStore(url)
-            await store.open()
+            clock = DatabaseClock(url)
+            owner, api, engine = (PgStore(each) for each in (url, login(url, "api_rw"), login(url, "engine_rw")))
+            for store in (owner, api, engine):
+                await store.open()
             try:
-                yield Storage(beside.journal, store.ledger, store.lease, clock)
+                yield Storage(beside.journal, Apart(owner.ledger, api.ledger, engine.ledger), engine.lease, clock)
             finally:
-                await store.close()
+                for store in (owner, api, engine):
+                    await store.close()
                 clock.close()
 
 
@@ -129,6 +135,37 @@ async def killed(database: str, which: str) -> None:
     """Ends the first backend of the database that fits, once there is one."""
     text = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND {which}"
     await until(database, text)
+
+
+class Apart:
+    """A ledger whose every call is made as the role that makes it in a cluster, and with no more rights than that."""
+
+    ENGINES = frozenset({"commit"})
+    PERSONS = frozenset({"halt", "resume", "skip", "put_back"})
+
+    def __init__(self, owner: Any, api: Any, engine: Any) -> None:
+        self._owner = owner
+        self._api = api
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.ENGINES:
+            return getattr(self._engine, name)
+        return getattr(self._owner if name in self.PERSONS else self._api, name)
+
+
+def login(url: str, group: str) -> str:
+    """The same database for a login of one group; as its owner where the server wants passwords."""
+    parts = urlsplit(url)
+    if parts.password is not None:
+        return url
+    name = f"outcry_test_{group}"
+    with (
+        psycopg.connect(server_url(), autocommit=True) as server,
+        contextlib.suppress(DuplicateObject, UniqueViolation),
+    ):
+        server.execute(f"CREATE ROLE {name} LOGIN IN ROLE {group}".encode())
+    return urlunsplit(parts._replace(netloc=f"{name}@{parts.netloc.rpartition('@')[2]}"))
 
 
 def _template() -> str:

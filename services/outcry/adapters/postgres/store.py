@@ -21,6 +21,7 @@ from outcry.leases import HALT
 
 LEASE_MS: Final = 6_000
 NOTE_TOPIC: Final = statement("note_topic")
+NOTED: Final = "SELECT count(*) FROM engine_partition WHERE topic = $1 AND topic_id = $2::uuid AND part < $3"
 
 
 class PgLedger(RestoringBook, IntakeBook, ResultBook, RegistryBook, PrintBook, EvidenceBook, InterventionBook):
@@ -56,7 +57,10 @@ class PgStore:
 
     async def note_topic(self, topic_id: str, partitions: int) -> list[int]:
         """A row for each partition of the journal's topic; halts those that were applied from another topic of its
-        name, and returns them. Raises OutOfService."""
+        name, and returns them. Raises OutOfService, also where there is something to note and this role may not."""
+        ((noted,),) = await self._database.fetch(NOTED, self._database.topic, topic_id, partitions)
+        if noted == partitions:
+            return []
         rows = await self._database.fetch(NOTE_TOPIC, self._database.topic, topic_id, partitions)
         return sorted(part for part, status in rows if status == HALT)
 
