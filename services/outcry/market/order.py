@@ -2,10 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec.structs import astuple
-
 from outcry.market.boxed import Boxed
-from outcry.market.commands import PlaceOrder
 from outcry.market.ladder import TOP
 from outcry.market.terms import BUY, NEW, NOT_A_STOP, PARTIALLY_FILLED, STOP_LOSS
 from outcry.rows import ListRow, OrderRow
@@ -128,29 +125,33 @@ class Order:
 
 
 def order_of(row: OrderRow) -> Order:
-    """An open order as the ledger kept it; its list and its queue are its market's to find."""
-    order = Order(
-        astuple(PlaceOrder(
-            command_id=0, symbol_id=row.symbol_id, order_id=row.order_id, account=row.account_id,
-            client_order_id=row.client_order_id, side=row.side, type=row.type, qty=row.qty, price=row.price,
-            tif=row.tif, quote_qty=row.quote_qty, stop_price=row.stop_price, trail_bps=row.trail_bps,
-            iceberg_qty=row.iceberg_qty, stp=row.stp, held=row.held, maker_ppm=row.maker_ppm,
-            taker_ppm=row.taker_ppm, strategy_id=row.strategy_id, strategy_type=row.strategy_type,
-        )),
-        row.placed_ms,
+    """An open order as the ledger kept it; its list and its queue are its market's to find.
+
+    The row is taken apart in one step and its terms stand as ``astuple`` of a command gives them: a load does this for
+    every order of a partition.
+    """
+    (
+        order_id, _, symbol_id, account, client_order_id, side, kind, tif, price, qty, quote_qty, stop_price, trail_bps,
+        peak, stp, status, executed, cum_quote, held, visible, prevented, stage, trail_ref, priority_seq, _,
+        maker_ppm, taker_ppm, strategy_id, strategy_type, placed_ms, updated_ms, working_ms, applied_offset, _, _, _,
+    ) = row  # fmt: skip
+    placed = (
+        0, symbol_id, order_id, account, client_order_id, side, kind, qty, price, tif, quote_qty, stop_price, trail_bps,
+        peak, stp, held, maker_ppm, taker_ppm, 0, 0, strategy_id, strategy_type,
     )  # fmt: skip
-    order.left = max(0, row.qty - row.executed - row.prevented)
-    order.visible = row.visible
-    order.status = row.status
-    order.executed = row.executed
-    order.cum_quote = row.cum_quote
-    order.prevented = row.prevented
-    order.stage = row.stage
-    order.trail_ref = row.trail_ref
-    order.priority_seq = row.priority_seq
-    order.updated_ms = row.updated_ms
-    order.working_ms = row.working_ms
-    order.applied_offset = row.applied_offset
+    order = Order(placed, placed_ms)
+    order.left = max(0, qty - executed - prevented)
+    order.visible = visible
+    order.status = status
+    order.executed = executed
+    order.cum_quote = cum_quote
+    order.prevented = prevented
+    order.stage = stage
+    order.trail_ref = trail_ref
+    order.priority_seq = priority_seq
+    order.updated_ms = updated_ms
+    order.working_ms = working_ms
+    order.applied_offset = applied_offset
     return order
 
 

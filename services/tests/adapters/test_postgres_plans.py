@@ -10,9 +10,10 @@ import pytest
 
 from outcry.adapters.postgres import reader, swift
 from outcry.adapters.postgres.changes import CHANGE
-from outcry.adapters.postgres.database import SHARED_SETTINGS
+from outcry.adapters.postgres.database import LOADER_SETTINGS, SHARED_SETTINGS
 from outcry.adapters.postgres.holds import HOLD
 from outcry.adapters.postgres.housekeeping import FOLD, VOID
+from outcry.adapters.postgres.load import APPLIED, BY_RANGES, ORDERS
 from outcry.adapters.postgres.marks import MARK_APPLIED
 from outcry.adapters.postgres.statements import query
 from tests.support.postgres import postgres_storage
@@ -87,6 +88,18 @@ async def test_statements_that_were_planned_on_empty_tables_go_by_key(kept: Stor
             scans = [line for (line,) in plan if re.search(rf"Scan.* on {table}\b", line)]
             assert scans
             assert all(re.search(rf"using {index}|using \w*{index}", line) for line in scans), scans
+
+
+async def test_a_load_goes_along_the_open_orders_and_finds_its_window_by_ranges(kept: Storage) -> None:
+    with psycopg.connect(url_of(kept), options=_options(LOADER_SETTINGS)) as connection:
+        for setting, text, count, way in (
+            ("", ORDERS, 1, r"Index Scan using orders_open"), (BY_RANGES, APPLIED, 2, r"Bitmap Index Scan on intake_"),
+        ):  # fmt: skip
+            connection.execute(setting.encode())
+            connection.execute(b"DEALLOCATE ALL")
+            connection.execute(f"PREPARE job AS {text}".encode())
+            plan = connection.execute(f"EXPLAIN EXECUTE job ({', '.join(['NULL'] * count)})".encode()).fetchall()
+            assert re.search(way, str(plan)), plan
 
 
 def _rows_of(table: str, plan: dict[str, Any], *, with_removed: bool = False) -> int:

@@ -1,7 +1,7 @@
 """Limit and market orders meet by price, then time, at the maker's price."""
 
 from outcry.market import terms
-from outcry.market.order import NO_LIST, is_priced, is_stop
+from outcry.market.order import NO_LIST, is_priced, is_stop, order_of
 from outcry.market.terms import BUY, NEW
 from outcry.rows import OrderRow
 from tests.support.ring import Ring, play
@@ -150,3 +150,15 @@ def test_the_row_of_an_order_has_a_value_for_every_column() -> None:
     assert type(row) is OrderRow and len(row) == len(OrderRow._fields)
     assert (row.order_id, row.part, row.side, row.price, row.qty, row.iceberg_qty) == (1, 3, BUY, 99, 5, 2)
     assert (row.visible, row.status, row.held, row.list_id, row.text, row.open) == (2, NEW, 495, NO_LIST, "", 1)
+
+
+def test_an_open_order_that_was_kept_comes_back_as_it_was() -> None:
+    numbers = dict(zip(OrderRow._fields, range(1, 100), strict=False))
+    kept = OrderRow(**{
+        **numbers, "client_order_id": "name", "status": NEW, "code": 0, "text": "", "list_id": NO_LIST, "open": 1,
+    })  # fmt: skip
+    order = order_of(kept)
+    assert order.row(kept.part) == kept
+    assert order.left == max(0, kept.qty - kept.executed - kept.prevented)
+    more = kept._replace(qty=1000, executed=300, prevented=20)
+    assert order_of(more).left == 680

@@ -39,10 +39,9 @@ SHARED_SETTINGS: Final = {
 WRITER_SETTINGS: Final = {
     **SHARED_SETTINGS, "lock_timeout": "400ms", "statement_timeout": "4s", "idle_in_transaction_session_timeout": "2s",
 }  # fmt: skip
-# A load reads for seconds, between statements too; the dedupe window comes from an index of whole ranges of pages.
+# A load reads for seconds, between statements too.
 LOADER_SETTINGS: Final = {
     **SHARED_SETTINGS, "statement_timeout": "60s", "idle_in_transaction_session_timeout": "60s",
-    "enable_bitmapscan": "on",
 }  # fmt: skip
 
 

@@ -20,6 +20,9 @@ LISTS: Final = (
     f"SELECT {', '.join(ListRow._fields)} FROM lists WHERE part = $1 AND status <> 'ALL_DONE' ORDER BY list_id"
 )
 CANDLES: Final = statement("newest_candles")
+# The window's index is one of whole ranges of pages, which is read as a bitmap only. Open orders are not: they would be
+# sorted, a million of them on disk, where their index has them in order.
+BY_RANGES: Final = "SET LOCAL enable_bitmapscan = on"
 APPLIED: Final = (
     "SELECT order_id, valid_until_ms FROM intake WHERE part = $1 AND applied_offset >= 0 AND valid_until_ms >= $2"
     " ORDER BY order_id"
@@ -38,10 +41,12 @@ async def load_partition(connection: Connection, topic: str, part: int) -> PartS
         if found is None:
             raise Damaged(f"Partition {part} has no row: it must be taken over before it is loaded.")
         row = PartitionRow(*found)
+        orders = await _open_orders(connection, part)
+        await connection.execute(BY_RANGES)
         return PartState(
             row=row,
             symbols=[SymbolRow(*each) for each in await connection.fetch(SYMBOLS, part)],
-            orders=await _open_orders(connection, part),
+            orders=orders,
             lists=[ListRow(*each) for each in await connection.fetch(LISTS, part)],
             candles=[CandleRow(*each) for each in await connection.fetch(CANDLES, part, STORED_INTERVALS)],
             applied=[tuple(each) for each in await connection.fetch(APPLIED, part, row.log_time)],
