@@ -21,7 +21,8 @@ class Latecomers:
     """One statement for all tickets whose outcome seems to be lost, then the fills of those that traded at once.
 
     A ticket that is only late, for its record waits to be applied, is not asked about: where the partition stands
-    tells them apart.
+    tells them apart. Once in a while it is, for its order may have been voided; what has just been applied is left
+    to be told.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -47,9 +48,10 @@ class Latecomers:
     async def _outcome(
         self, ticket: Ticket, rows: Mapping[int, OrderRow], applied: Mapping[int, int]
     ) -> Outcome | None:
-        if ticket.order_ids:
-            return await self._of_new_orders(ticket, rows)
         passed = _is_applied(ticket, applied)
+        if ticket.order_ids:
+            told_soon = ticket.offset >= 0 and not passed and _were_applied(ticket, rows)
+            return None if told_soon else await self._of_new_orders(ticket, rows)
         if isinstance(ticket.intent, Amend):
             return await self._of_amend(ticket, ticket.intent, passed)
         outcome = _of_targets(ticket, rows, passed)
@@ -135,6 +137,11 @@ def _is_due(ticket: Ticket, applied: Mapping[int, int], now: float) -> bool:
 
 def _is_applied(ticket: Ticket, applied: Mapping[int, int]) -> bool:
     return 0 <= ticket.offset < applied.get(ticket.intent.instrument.partition, 0)
+
+
+def _were_applied(ticket: Ticket, rows: Mapping[int, OrderRow]) -> bool:
+    """Whether the engine has decided about an order of the ticket; it never does about one that was voided."""
+    return any(order_id in rows and rows[order_id].applied_offset >= 0 for order_id in ticket.order_ids)
 
 
 def _concerned(ticket: Ticket) -> list[int]:

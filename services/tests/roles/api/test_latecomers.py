@@ -46,6 +46,33 @@ async def test_the_ledger_is_not_asked_about_orders_that_wait_to_be_applied(
         assert looks == []
 
 
+async def test_what_is_applied_during_a_look_is_left_to_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop(tmp_path, engine=False) as s:
+        ledger, looks = s.store.ledger, 0
+        look = ledger.orders_by_id
+
+        async def meanwhile(order_ids: Sequence[int]) -> Any:
+            nonlocal looks
+            looks += 1
+            await s.start_engine()
+            await asyncio.wait([sold, bought])
+            return await look(order_ids)
+
+        async def no_fills(*_: int) -> Any:
+            raise AssertionError("nobody needs to ask")
+
+        monkeypatch.setattr(ledger, "orders_by_id", meanwhile)
+        monkeypatch.setattr(ledger, "order_fills", no_fills)
+        sold = asyncio.create_task(s.desk.submit(s.place("sell 10@5000", "s", ONE)))
+        bought = asyncio.create_task(s.desk.submit(s.place("buy 4@5000", "b", TWO)))
+        assert [fill.qty for fill in (await bought).fills] == [4]
+        await asyncio.sleep(0.1)
+        assert looks == 1
+        assert (await s.desk.submit(s.place("buy 1@5000", "c", TWO))).orders[0].status == FILLED
+
+
 async def test_an_undelivered_amend_and_replace_are_found_too(tmp_path: Path) -> None:
     async with shop(tmp_path, feed=DeafFeed()) as s:
         await s.desk.submit(s.place("buy 20000@5000", "a"))
