@@ -4,7 +4,8 @@
               [--history FILE] [--brief]
 
 It starts its own Kafka, PostgreSQL and Redis. One log line per fault; a reliability card at the end. Exit status 1:
-an answer does not stand, something happened twice, an invariant is broken, or the cluster did not recover.
+an answer does not stand, something happened twice, a follower of the streams missed something that nobody told it of,
+an invariant is broken, or the cluster did not recover.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,7 @@ from tests.support.customers import MIDDLES, Customer  # noqa: E402
 from tests.support.histories import Findings, History, Row, check  # noqa: E402
 from tests.support.signed import SignedClient  # noqa: E402
 from tests.support.stricken import STORES, Fault, Stricken, components  # noqa: E402
+from tests.support.viewers import AccountViewer, MarketViewer, Viewer  # noqa: E402
 
 CUSTOMERS = 12
 ROUND = (1, 3)  # faults that strike together
@@ -42,6 +45,7 @@ ROUNDS_PER_CHECK = 10
 RECOVERY_SECONDS = 60.0
 CALM_SECONDS = (0.2, 1.0)  # between two rounds
 QUIET_SECONDS = 3.0  # at the end, for what was on its way
+FOLLOW_SECONDS = 20.0  # at the end, for followers of the streams to be where the exchange is
 PAGE = 1000
 LEASE_SECONDS = 2.0
 
@@ -54,6 +58,8 @@ class Card:
     faults: Counter[str] = field(default_factory=Counter)
     recoveries: list[tuple[str, float]] = field(default_factory=list)  # faults of a round, seconds
     findings: Findings = field(default_factory=Findings)
+    gaps: list[str] = field(default_factory=list)  # that a follower of the streams was not told of
+    seen: dict[str, Counter[str]] = field(default_factory=dict)  # by followers, what they saw
     verified: int = 0
     broken: list[str] = field(default_factory=list)
     restarts: int = 0
@@ -61,7 +67,7 @@ class Card:
 
     @property
     def is_clean(self) -> bool:
-        return self.findings.is_clean and not self.broken
+        return self.findings.is_clean and not self.broken and not self.gaps
 
     def figures(self, history: History, command: str) -> dict[str, Any]:
         """The card as it is printed and kept."""
@@ -72,6 +78,7 @@ class Card:
             "accepted": sum(sent.told is not None for sent in known),
             "refused": sum(sent.refused != 0 for sent in known), "unknown": len(history.orders) - len(known),
             "cancels": history.cancels, "lost": len(self.findings.lost), "doubled": len(self.findings.doubled),
+            "gaps": self.gaps, "streams": {name: dict(sorted(seen.items())) for name, seen in self.seen.items()},
             "verified": self.verified, "broken": self.broken, "rto_seconds": {
                 name: _at(rto, share) for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
             },
@@ -104,6 +111,9 @@ class Campaign:
         pick = self.given.seed * 1000
         self.customers = [self._customer(n % 2, pick + n) for n in range(CUSTOMERS)]
         self.probes = [self._customer(n % 2, pick + 100 + n, symbol) for n, symbol in enumerate(MIDDLES)]
+        stream = self.stricken.cluster.stream_url
+        self.market = MarketViewer(self.session, urls, stream, symbols=list(MIDDLES), began=self.began)
+        self.accounts = [AccountViewer(urls, key, self.began) for key in keys]
 
     def _customer(self, owner: int, seed: int, symbol: str = "") -> Customer:
         clients = self.clients[owner][seed % 2 :] + self.clients[owner][: seed % 2]
@@ -111,6 +121,24 @@ class Campaign:
 
     async def run(self) -> Card:
         """Raises components.Trouble where the cluster does not come back."""
+        watching = [asyncio.create_task(each.watch()) for each in self._viewers().values()]
+        try:
+            await self._trade()
+            self.stricken.cluster.processes["simulate-0"].tell(signal.SIGSTOP)  # books have to stand to be compared
+            await asyncio.sleep(QUIET_SECONDS)
+            await self._judge_streams({row["clientOrderId"]: row for row in await self._check()})
+        finally:
+            self.card.broken += [f"a follower failed: {task.exception()!r}" for task in watching if task.done()]
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
+            for name, viewer in self._viewers().items():
+                self.card.seen[name] = viewer.counts
+                self.card.gaps += [f"{name}: {gap}" for gap in viewer.gaps]
+        self.card.restarts, self.card.seconds = self.stricken.restarts, time.monotonic() - self.began
+        return self.card
+
+    async def _trade(self) -> None:
         trading = [asyncio.create_task(each.trade(CUSTOMERS / self.given.rate)) for each in self.customers]
         try:
             await self._strike_all()
@@ -121,10 +149,15 @@ class Campaign:
         self.card.broken += [f"a client failed: {each!r}" for each in ends if each is not None]
         unsettled = [sent.name for sent in self.history.orders if sent.key and not sent.is_known]
         self.card.broken += [f"{name} has a key and never settled" for name in unsettled]
-        await asyncio.sleep(QUIET_SECONDS)
-        await self._check()
-        self.card.restarts, self.card.seconds = self.stricken.restarts, time.monotonic() - self.began
-        return self.card
+
+    def _viewers(self) -> dict[str, Viewer]:
+        return {"market": self.market, **{f"account {n}": each for n, each in enumerate(self.accounts)}}
+
+    async def _judge_streams(self, rows: dict[str, Row]) -> None:
+        """What the followers have must be what the exchange has, but for what they know that they missed."""
+        await self.market.compare(FOLLOW_SECONDS)
+        for owner, viewer in enumerate(self.accounts):
+            viewer.judge([sent for sent in self.history.orders if sent.owner == owner], rows)
 
     async def _strike_all(self) -> None:
         rounds = 0
@@ -171,8 +204,8 @@ class Campaign:
             await asyncio.sleep(0.05)
         await customer.cancel(sent)
 
-    async def _check(self) -> None:
-        """Everything that was told must stand, and the invariants must hold."""
+    async def _check(self) -> list[Row]:
+        """Everything that was told must stand, and the invariants must hold; returns all orders."""
         asked = self.history.known()
         rows: list[Row] = []
         for owner in range(2):
@@ -188,6 +221,7 @@ class Campaign:
         self._say(
             f"     {len(self.history.orders):,} orders, {problems} problems, verify {'clean' if clean else 'BROKEN'}"
         )
+        return rows
 
     async def _all_orders(self, owner: int, symbol: str) -> list[Row]:
         rows: list[Row] = []
@@ -239,7 +273,7 @@ async def campaign(given: argparse.Namespace, command: str) -> int:
 
 def _conclude(given: argparse.Namespace, done: Campaign, command: str) -> int:
     card = done.card.figures(done.history, command)
-    for line in [*done.card.findings.lost, *done.card.findings.doubled, *done.card.broken]:
+    for line in [*done.card.findings.lost, *done.card.findings.doubled, *done.card.gaps, *done.card.broken]:
         print(f"BROKEN: {line}", flush=True)
     print(json.dumps(card, indent=1), flush=True)
     if given.card:

@@ -32,4 +32,7 @@ def test_a_cluster_struck_by_faults_loses_and_doubles_nothing(tmp_path: Path) ->
     assert figures["faults"] >= FAULTS
     assert figures["orders"] >= ORDERS
     assert figures["accepted"] > ORDERS // 3
-    assert (figures["lost"], figures["doubled"], figures["broken"]) == (0, 0, [])
+    assert (figures["lost"], figures["doubled"], figures["gaps"], figures["broken"]) == (0, 0, [], [])
+    assert figures["streams"]["market"]["books equal at the end"] == 8
+    assert figures["streams"]["market"]["diffs"] > 0
+    assert all(figures["streams"][account]["executions"] > 0 for account in ("account 0", "account 1"))
