@@ -22,17 +22,17 @@ class Defect:
 DEFECTS: Final = (
     Defect(
         "no compare-and-set", "adapters/postgres/statements.sql", CAS, "",
-        "adapters/test_results.py::test_an_old_epoch_commits_nothing[postgres]", POSTGRES,
+        "laws/test_commits.py::test_only_the_owners_next_batch_counts[postgres]", POSTGRES,
     ),
     Defect(
         "compare-and-set without epoch", "adapters/postgres/statements.sql",
         CAS, CAS.replace("AND e.epoch = u.epoch ", ""),
-        "adapters/test_results.py::test_an_old_epoch_commits_nothing[postgres]", POSTGRES,
+        "laws/test_commits.py::test_only_the_owners_next_batch_counts[postgres]", POSTGRES,
     ),
     Defect(
         "compare-and-set without next_offset", "adapters/postgres/statements.sql",
         CAS, CAS.replace("AND e.next_offset = u.from_offset ", ""),
-        "adapters/test_results.py::test_the_same_batch_twice_counts_once[postgres]", POSTGRES,
+        "laws/test_commits.py::test_only_the_owners_next_batch_counts[postgres]", POSTGRES,
     ),
     Defect(
         "publish before commit", "roles/engine/engine.py",
@@ -53,13 +53,13 @@ DEFECTS: Final = (
     Defect(
         "engine dedupe off", "roles/engine/window.py",
         "return order_id in self._known", "return False",
-        "roles/engine/test_engine.py::test_a_copy_of_an_order_has_no_second_effect",
+        "laws/test_determinism.py::test_one_log_leaves_the_same_rows_each_time",
     ),
     Defect(
         "wall clock in the engine", "roles/engine/session.py",
         "self.log_time = max(self.log_time, record.timestamp_ms)",
         "self.log_time = __import__('time').time_ns() // 1_000_000",
-        "roles/engine/test_session.py::test_trades_of_one_batch_are_told_with_the_time_of_their_own_record",
+        "laws/test_determinism.py::test_one_log_leaves_the_same_rows_each_time",
     ),
     Defect(
         "float price", "market/holds.py",

@@ -17,6 +17,7 @@ from tests.support.logs import random_log
 from tests.support.paper import PaperLedger
 
 SERVICES = Path(__file__).resolve().parents[2]
+SEED = int(os.environ.get("OUTCRY_TEST_SEED", "1"))
 
 
 def applied(seed: int, commands: int, *, cut: float, restart: float) -> PaperLedger:
@@ -43,6 +44,11 @@ def test_batch_cuts_and_restarts_change_nothing(seed: int, cut: float) -> None:
     whole = applied(seed, 600, cut=0, restart=0)
     assert applied(seed, 600, cut=cut, restart=0).contents() == whole.contents()
     assert applied(seed, 600, cut=cut, restart=0.5).contents() == whole.contents()
+
+
+def test_one_log_leaves_the_same_rows_each_time() -> None:
+    whole = applied(SEED, 1_500, cut=0, restart=0)
+    assert applied(SEED, 1_500, cut=0.3, restart=0.3).contents() == whole.contents()
 
 
 @settings(max_examples=15, deadline=None)
