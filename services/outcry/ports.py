@@ -343,6 +343,9 @@ class Listener(Protocol):
     def on_account(self, account_id: int, callback: Callable[[Execution | None], None]) -> Callable[[], None]:
         """Subscribes to an account's executions; None means "balances moved". Returns the unsubscribe."""
 
+    def on_missed(self, callback: Callable[[], None]) -> None:
+        """Some of what accounts were to hear may never come: whoever follows one has to read it and to start again."""
+
     def on_cut(self, callback: Callable[[Cut], None]) -> None:
         """Ends of windows, each behind the updates that belong into it."""
 

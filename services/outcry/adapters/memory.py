@@ -139,6 +139,9 @@ class MemoryFeed:
     def on_update(self, callback: Callable[[MarketUpdate], None]) -> None:
         self._on_update.append(callback)
 
+    def on_missed(self, callback: Callable[[], None]) -> None:
+        """Nothing is ever missed here."""
+
     def on_cut(self, callback: Callable[[Cut], None]) -> None:
         self._on_cut.append(callback)
 

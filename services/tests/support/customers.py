@@ -20,6 +20,7 @@ MIDDLES: Final = {  # symbol -> a price, decimals of prices, a lot
 }  # fmt: skip
 OVERLOADED: Final = -1008
 UNKNOWN: Final = -1007
+LATE: Final = -1021  # outside of its own recvWindow
 REACH_SECONDS: Final = 0.1  # between two attempts to reach an api
 SETTLE_SECONDS: Final = 60.0  # for a keyed request to find its outcome
 BATCH: Final = 5
@@ -119,6 +120,8 @@ class Customer:
             sent.hear(answer, self._now())
         elif code == UNKNOWN or status in (0, 409):
             return
+        elif code == LATE and sent.attempts > 1:
+            return  # this request came too late to be looked at, which says nothing of the one before
         elif (sent.attempts == 1 and code == OVERLOADED) or (status == 400 and (sent.attempts == 1 or sent.key)):
             sent.refused = code
 

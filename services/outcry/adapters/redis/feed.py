@@ -18,6 +18,7 @@ class RedisFeed:
         self.on_outcome = listener.on_outcome
         self.on_update = listener.on_update
         self.on_account = listener.on_account
+        self.on_missed = listener.on_missed
         self.on_cut = listener.on_cut
         self.is_stale = listener.is_stale
         self.book = listener.book

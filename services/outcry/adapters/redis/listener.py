@@ -55,10 +55,12 @@ class RedisListener:
         self._routes: dict[bytes, Callable[[bytes], None]] = {
             self._keys.market.encode(): self._hear_market,
             self._keys.reply(pod).encode(): self._hear_outcomes,
+            self._keys.missed.encode(): lambda _: self._tell_missed(),
         }
         self._on_outcome: list[Callable[[Outcome], None]] = []
         self._on_update: list[Callable[[MarketUpdate], None]] = []
         self._on_cut: list[Callable[[Cut], None]] = []
+        self._on_missed: list[Callable[[], None]] = []
         self._on_account: dict[int, dict[object, Heard]] = {}
         self._tapes: dict[int, Tape] = {}
         self._heard: dict[int, float] = {}  # when a symbol was last heard of, on the loop's clock
@@ -68,7 +70,7 @@ class RedisListener:
     async def start(self) -> None:
         """Listens from now on; while Redis is down it goes on trying."""
         self._follower.start()
-        await self._channels.start([self._keys.market, self._keys.reply(self._pod)])
+        await self._channels.start([self._keys.market, self._keys.reply(self._pod), self._keys.missed])
 
     async def close(self) -> None:
         """Listens no longer."""
@@ -86,6 +88,9 @@ class RedisListener:
     def on_cut(self, callback: Callable[[Cut], None]) -> None:
         """Ends of windows, each behind the updates that belong into it."""
         self._on_cut.append(callback)
+
+    def on_missed(self, callback: Callable[[], None]) -> None:
+        self._on_missed.append(callback)
 
     def on_account(self, account_id: int, callback: Heard) -> Callable[[], None]:
         mark = object()
@@ -172,9 +177,12 @@ class RedisListener:
             tape.doubt()
             self._see_to(tape)
         self._follower.again()
-        for account_id in list(self._on_account):
-            # What was missed of executions stands in the ledger; balances at least are read again at once.
-            self._tell_account(account_id, None)
+        self._tell_missed()
+
+    def _tell_missed(self) -> None:
+        """Executions have no sequence of their own: what was missed stands in the ledger alone."""
+        for start_again in self._on_missed:
+            supervise_telling(lambda tell: tell(), start_again)
 
     def _tell(self, told: Told) -> None:
         for fact in told:

@@ -71,6 +71,7 @@ class RedisPublisher:
         self._feed_epoch = 0
         self._ticked_ms = 0
         self._down = True  # until Redis has the scripts
+        self._owes = False  # some account was not told everything, and nobody knows it yet
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()  # one pipeline at a time, so that what Redis says is not overtaken
         self._tasks: list[asyncio.Task[None]] = []
@@ -114,19 +115,20 @@ class RedisPublisher:
     async def publish(self, publication: Publication) -> None:
         """Books before answers, so that whoever is answered finds what was answered in the book."""
         batch = [each for update in publication.updates for each in self._changed(update)]
+        private = list(self._private(publication.executions, publication.moved))
         if self._down:
-            self._give_up(batch)
+            self._give_up(batch, private)
             await asyncio.sleep(0)  # whoever publishes without a pause leaves the loop time to catch up
             return
         batch += self._answers(publication.outcomes)
-        batch += self._private(publication.executions, publication.moved)
+        batch += private
         if batch:
             try:
                 async with asyncio.timeout(GIVE_UP_SECONDS):
                     replies = await self._send(self._hot, batch)
             except TROUBLE as trouble:
                 self._lose(trouble)
-                self._give_up(batch)
+                self._give_up(batch, private)
             else:
                 self._judge(batch, replies)
 
@@ -212,8 +214,10 @@ class RedisPublisher:
             sent.standing.hold(sent.update)
         self._wake.set()
 
-    def _give_up(self, batch: Sequence[Sent]) -> None:
+    def _give_up(self, batch: Sequence[Sent], private: Sequence[Sent]) -> None:
+        """Books are brought later; what an account was to hear is not, but its followers are told of it."""
         self.given_up += 1
+        self._owes = self._owes or bool(private)
         for sent in batch:
             if sent.standing is not None:
                 self._fall_behind(sent)
@@ -241,6 +245,7 @@ class RedisPublisher:
                 if self._down:
                     await self._revive()
                 await self._heal()
+                await self._own_up()
             except (OutOfService, OutcomeUnknown) as trouble:
                 log.warning("A symbol of the feed stays behind: %s", trouble)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -260,12 +265,21 @@ class RedisPublisher:
             while standing.behind and self._standings.get(standing.symbol_id) is standing:
                 (reply,) = await self._insist([self._heartbeat(standing, standing.seq)])
                 outcome, stored = reply
+                if standing.opened_seq is not None:
+                    self._owes = self._owes or stored < standing.opened_seq  # its owner before died without a word
+                    standing.opened_seq = None
                 if outcome == KNOWN and stored > standing.seq:
                     log.warning("Symbol %d: Redis is ahead, at %d.", standing.symbol_id, stored)
                 if outcome >= KNOWN:
                     standing.caught_up(stored)
                 elif outcome != BEHIND or not await self._bring(standing, stored):
                     await self._open(standing, renewed)
+
+    async def _own_up(self) -> None:
+        """Tells all followers of accounts that something was kept from some of them."""
+        if self._owes:
+            await self._insist([Sent(("PUBLISH", self._keys.missed, b""))])
+            self._owes = False
 
     async def _bring(self, standing: Standing, stored: int) -> bool:
         """Sends what Redis lacks behind ``stored``; False when it is not to be had."""

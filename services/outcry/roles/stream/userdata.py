@@ -10,6 +10,7 @@ from outcry.roles.api.venue import Venue
 from outcry.roles.stream import reports
 from outcry.roles.stream.channel import encode
 from outcry.roles.stream.frames import text_frame
+from outcry.roles.stream.link import RESTART
 from outcry.roles.stream.payloads import Payload, in_microseconds
 from outcry.rows import Balance, ListRow
 
@@ -27,6 +28,7 @@ class Confidant(Protocol):
     @property
     def waiting_bytes(self) -> int: ...
     def give_up(self) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
 
 
 class Subscription:
@@ -50,6 +52,10 @@ class Subscription:
         """Sends one encoded event."""
         self._push(micro if self.micro else milli)
 
+    def start_again(self) -> None:
+        """Ends the client, which comes back and reads what it missed."""
+        self.subscriber.close(RESTART, "messages are missing; start again")
+
     def _push(self, encoded: bytes) -> None:
         self._waiting = self._waiting + 1 if self.subscriber.waiting_bytes else 0
         if self._waiting > MAX_WAITING_EVENTS:
@@ -65,6 +71,7 @@ class UserStreams:
         self.venue = venue
         self._tapes: dict[int, AccountTape] = {}
         self._execution_id = venue.clock.now_us()
+        venue.feed.on_missed(self.start_again)
 
     def open(self, subscription: Subscription) -> None:
         """From now on the subscription gets every event of its account."""
@@ -87,6 +94,12 @@ class UserStreams:
         tape = self._tapes.get(account_id)
         if tape is not None:
             tape.transferred(asset_id, amount)
+
+    def start_again(self) -> None:
+        """Events may be missing, and nobody knows whose."""
+        for tape in list(self._tapes.values()):
+            for listener in list(tape.listeners):
+                listener.start_again()
 
     def next_execution_id(self) -> int:
         """A number that grows with every report of this process and stays below 2^53."""

@@ -17,6 +17,9 @@ class Socket:
     def give_up(self) -> None:
         self.given_up = True
 
+    def close(self, code: int, reason: str) -> None:
+        self.given_up = True
+
 
 def test_a_client_that_lets_too_many_events_wait_is_closed() -> None:
     socket = Socket()

@@ -218,6 +218,17 @@ async def test_a_signed_subscription_needs_no_logon_and_outlives_a_logout(stage:
     assert await silent(client)
 
 
+async def test_a_client_whose_events_may_be_missing_is_closed_and_one_that_follows_none_is_not(stage: Stage) -> None:
+    client, other = await stage.client("/ws-api/v3"), await stage.client("/ws-api/v3")
+    await called(client, "userDataStream.subscribe.signature", stage.signed())
+    stage.users.start_again()
+    with pytest.raises(ConnectionClosed) as closed:
+        await heard(client)
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1012, "messages are missing; start again")
+    assert (await called(other, "ping"))["status"] == 200
+
+
 async def test_a_logout_ends_the_subscription_of_the_logon(stage: Stage) -> None:
     client = await stage.client("/ws-api/v3")
     await called(client, "session.logon", stage.signed())
