@@ -66,6 +66,8 @@ class Private(msgspec.Struct, frozen=True, array_like=True):
 
     executions: tuple[Execution, ...] = ()
     moved: bool = False  # its balances changed
+    source: int = 0  # which engine's process says it; 0: one of a release that numbers nothing
+    number: int = 0  # dense per account and source
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

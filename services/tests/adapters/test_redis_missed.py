@@ -5,7 +5,12 @@ import contextlib
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
+import pytest
+
 from outcry.adapters.redis import RedisListener
+from outcry.adapters.redis import publisher as publisher_module
+from outcry.adapters.redis.keys import Keys
+from outcry.feedcodec import Private, encode_private
 from outcry.ports import Execution, Publication
 from tests.adapters.test_redis_feed import at_the_end, following, fragile, open_market, redis, trade
 from tests.adapters.test_redis_feed import venue as venue
@@ -45,7 +50,26 @@ async def linked(venue: Venue) -> AsyncIterator[tuple[Link, str]]:
         await link.close()
 
 
-async def test_events_that_an_engine_could_not_send_are_told_as_missed(venue: Venue) -> None:
+async def test_events_that_redis_did_not_take_at_once_come_later_in_order_and_once(venue: Venue) -> None:
+    life = Life()
+    async with venue.listener() as listener, linked(venue) as (link, url), venue.publisher(url) as publisher:
+        await open_market(publisher, life, following(listener, life))
+        owner = Owner(listener)
+        await until(lambda: publisher.follows(ACCOUNT))
+        link.is_silent = True
+        for _ in range(3):
+            await publisher.publish(Publication(moved=(ACCOUNT,)))
+        link.heal()
+        await publisher.publish(Publication(moved=(ACCOUNT,)))
+        await until(lambda: owner.moves == 4)
+        await asyncio.sleep(A_WHILE_SECONDS)
+        assert (owner.moves, owner.missed) == (4, 0)
+
+
+async def test_events_that_an_engine_could_not_keep_are_told_as_missed(
+    venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "MAX_UNSENT", 2)
     life = Life()
     async with venue.listener() as listener, linked(venue) as (link, url), venue.publisher(url) as publisher:
         await open_market(publisher, life, following(listener, life))
@@ -53,13 +77,24 @@ async def test_events_that_an_engine_could_not_send_are_told_as_missed(venue: Ve
         await until(lambda: publisher.follows(ACCOUNT))
         link.is_closed = True
         link.cut()
-        await publisher.publish(Publication(moved=(ACCOUNT,)))
-        assert (owner.moves, owner.missed) == (0, 0)
+        for _ in range(3):
+            await publisher.publish(Publication(moved=(ACCOUNT,)))
         link.heal()
-        await until(lambda: owner.missed)
+        await until(lambda: owner.missed == 1)
         await publisher.publish(Publication(moved=(ACCOUNT,)))
         await until(lambda: owner.moves)
-        assert (owner.moves, owner.missed) == (1, 1)
+        assert owner.moves == 1
+
+
+async def test_an_event_that_was_lost_on_its_way_is_missed_when_the_next_one_comes(venue: Venue) -> None:
+    async with venue.listener() as listener:
+        owner = Owner(listener)
+        channel = Keys(venue.prefix).account(ACCOUNT).encode()
+        for number in (1, 2, 2, 1, 4):
+            listener.hear(channel, encode_private(Private(moved=True, source=5, number=number)))
+        assert (owner.moves, owner.missed) == (3, 1)
+        listener.hear(channel, encode_private(Private(moved=True, source=6, number=9)))
+        assert (owner.moves, owner.missed) == (4, 1)
 
 
 async def test_a_market_alone_that_could_not_be_sent_lets_nobody_start_again(venue: Venue) -> None:

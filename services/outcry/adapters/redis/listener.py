@@ -14,6 +14,7 @@ from outcry.adapters.redis.tape import Tape, Told, Want
 from outcry.feedcodec import (
     BadMessage,
     MarketMessage,
+    Private,
     decode_market,
     decode_outcomes,
     decode_private,
@@ -28,6 +29,7 @@ RETRY_SECONDS: Final = 0.2  # before a gap is looked at again
 PAGE: Final = 500  # messages of the stream at once
 MAX_LEVELS: Final = 1_000_000  # of each side, in a snapshot that fills a gap
 STALE_SECONDS: Final = 2.0
+MAX_SOURCES: Final = 64  # engines' processes that are remembered per account
 
 Heard = Callable[[Execution | None], None]
 T = TypeVar("T")
@@ -62,6 +64,7 @@ class RedisListener:
         self._on_cut: list[Callable[[Cut], None]] = []
         self._on_missed: list[Callable[[], None]] = []
         self._on_account: dict[int, dict[object, Heard]] = {}
+        self._numbers: dict[int, dict[int, int]] = {}  # by account and source: the last private message
         self._tapes: dict[int, Tape] = {}
         self._heard: dict[int, float] = {}  # when a symbol was last heard of, on the loop's clock
         self._filling: dict[int, asyncio.Task[None]] = {}
@@ -157,10 +160,27 @@ class RedisListener:
 
     def _hear_account(self, account_id: int, encoded: bytes) -> None:
         private = decode_private(encoded)
+        if not self._is_next(account_id, private):
+            return
         for execution in private.executions:
             self._tell_account(account_id, execution)
         if private.moved:
             self._tell_account(account_id, None)
+
+    def _is_next(self, account_id: int, private: Private) -> bool:
+        """False for one that was heard before; one that leaves others out lets everybody start again."""
+        numbers = self._numbers.setdefault(account_id, {})
+        last = numbers.pop(private.source, 0)
+        if private.source and last:
+            if private.number <= last:
+                numbers[private.source] = last
+                return False
+            if private.number > last + 1:
+                self._tell_missed()
+        numbers[private.source] = private.number
+        if len(numbers) > MAX_SOURCES:
+            del numbers[next(iter(numbers))]
+        return True
 
     def _tell_account(self, account_id: int, execution: Execution | None) -> None:
         for tell in list(self._on_account.get(account_id, {}).values()):
@@ -170,6 +190,7 @@ class RedisListener:
         del self._routes[self._keys.account(account_id).encode()]
         self._channels.unsubscribe(self._keys.account(account_id))
         self._follower.leave(account_id)
+        self._numbers.pop(account_id, None)
 
     def _opened(self) -> None:
         """Anything may have been missed before this moment."""
@@ -177,10 +198,11 @@ class RedisListener:
             tape.doubt()
             self._see_to(tape)
         self._follower.again()
+        self._numbers.clear()
         self._tell_missed()
 
     def _tell_missed(self) -> None:
-        """Executions have no sequence of their own: what was missed stands in the ledger alone."""
+        """No process keeps executions for long: what was missed stands in the ledger."""
         for start_again in self._on_missed:
             supervise_telling(lambda tell: tell(), start_again)
 

@@ -6,7 +6,10 @@ task of its own catches up: out of what is held here, out of the backlog, or wit
 
 import asyncio
 import logging
+import secrets
+from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
@@ -36,6 +39,7 @@ TIMEOUT_SECONDS: Final = 1.0  # for what the engine does not wait for
 RETRY_SECONDS: Final = 0.2
 BEAT_MS: Final = 1_000
 CHUNK: Final = 64  # updates of one symbol in a pipeline when it catches up
+MAX_UNSENT: Final = 10_000  # private messages kept for a Redis that is away
 DONE: Final = 1
 KNOWN: Final = 0
 BEHIND: Final = -1
@@ -72,6 +76,9 @@ class RedisPublisher:
         self._ticked_ms = 0
         self._down = True  # until Redis has the scripts
         self._owes = False  # some account was not told everything, and nobody knows it yet
+        self._source = secrets.randbits(48) + 1  # of this process's private messages
+        self._numbers: dict[int, int] = {}  # the last private message of each account that was followed
+        self._unsent: deque[Sent] = deque()  # private messages that Redis may lack, and all that came after them
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()  # one pipeline at a time, so that what Redis says is not overtaken
         self._tasks: list[asyncio.Task[None]] = []
@@ -117,10 +124,14 @@ class RedisPublisher:
         batch = [each for update in publication.updates for each in self._changed(update)]
         private = list(self._private(publication.executions, publication.moved))
         if self._down:
-            self._give_up(batch, private)
+            self._give_up(batch)
+            self._hold(private)
             await asyncio.sleep(0)  # whoever publishes without a pause leaves the loop time to catch up
             return
         batch += self._answers(publication.outcomes)
+        if self._unsent:
+            self._hold(private)
+            private = []
         batch += private
         if batch:
             try:
@@ -128,7 +139,8 @@ class RedisPublisher:
                     replies = await self._send(self._hot, batch)
             except TROUBLE as trouble:
                 self._lose(trouble)
-                self._give_up(batch, private)
+                self._give_up(batch)
+                self._hold(private)
             else:
                 self._judge(batch, replies)
 
@@ -172,7 +184,8 @@ class RedisPublisher:
         has_moved = set(moved)
         for account_id, heard in by_account.items():
             if account_id in self._followed:
-                private = Private(executions=tuple(heard), moved=account_id in has_moved)
+                number = self._numbers[account_id] = self._numbers.get(account_id, 0) + 1
+                private = Private(tuple(heard), account_id in has_moved, self._source, number)
                 yield Sent(("PUBLISH", self._keys.account(account_id), encode_private(private)))
 
     async def _send(self, client: Redis, batch: Sequence[Sent]) -> list[Any]:
@@ -214,10 +227,15 @@ class RedisPublisher:
             sent.standing.hold(sent.update)
         self._wake.set()
 
-    def _give_up(self, batch: Sequence[Sent], private: Sequence[Sent]) -> None:
-        """Books are brought later; what an account was to hear is not, but its followers are told of it."""
+    def _hold(self, private: Sequence[Sent]) -> None:
+        """Keeps what accounts are to hear until Redis takes it; where it is too much, their followers start again."""
+        self._unsent.extend(private)
+        if len(self._unsent) > MAX_UNSENT:
+            self._unsent = deque()
+            self._owes = True
+
+    def _give_up(self, batch: Sequence[Sent]) -> None:
         self.given_up += 1
-        self._owes = self._owes or bool(private)
         for sent in batch:
             if sent.standing is not None:
                 self._fall_behind(sent)
@@ -276,7 +294,13 @@ class RedisPublisher:
                     await self._open(standing, renewed)
 
     async def _own_up(self) -> None:
-        """Tells all followers of accounts that something was kept from some of them."""
+        """Sends what accounts were to hear, or tells all their followers that something was kept from some of them."""
+        unsent = self._unsent
+        while unsent:
+            several = list(islice(unsent, CHUNK))
+            await self._insist(several)
+            for _ in several:
+                unsent.popleft()
         if self._owes:
             await self._insist([Sent(("PUBLISH", self._keys.missed, b""))])
             self._owes = False
