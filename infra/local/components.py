@@ -391,7 +391,7 @@ _POSTGRES_SETTINGS = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "max_connections": "200",
-    "wal_compression": "on",
+    "wal_compression": "lz4",
     "log_min_messages": "warning",
     "autovacuum_naptime": "10s",
 }
