@@ -47,8 +47,8 @@ class Stage:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.pids = {name: int((cluster.folder / name / "pid").read_text()) for name in components.COMPONENTS}
-        environ = next(iter(cluster.processes.values())).environ
-        self.settings = read_settings(environ, ClusterSettings, pod="bench")
+        # As the database's owner: what opens accounts, fills journals and compares is none of the roles.
+        self.settings = read_settings(cluster.shared, ClusterSettings, pod="bench")
 
     def start(self, *names: str) -> None:
         """Starts roles and waits until they are ready."""
