@@ -35,7 +35,8 @@ async def kept(tmp_path: Path) -> AsyncIterator[Storage]:
 
 
 def url_of(kept: Storage) -> str:
-    return str(kept.ledger._database.url)  # type: ignore[attr-defined]
+    """The database as its owner, who may make statistics."""
+    return str(kept.ledger._owner._database.url)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("analysed", [False, True])
