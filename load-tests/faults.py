@@ -28,9 +28,6 @@ from typing import Any
 
 import aiohttp
 
-# A broker that starts again and again is better compiled quickly than well.
-os.environ.setdefault("OUTCRY_KAFKA_HEAP", "-Xms256m -Xmx512m -XX:TieredStopAtLevel=1")
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "services"))
 from tests.support.customers import MIDDLES, Customer  # noqa: E402
