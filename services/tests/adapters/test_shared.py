@@ -56,7 +56,7 @@ async def kept(request: pytest.FixtureRequest) -> AsyncIterator[Kept]:
         await shared.close()
 
 
-async def grown(shared: RedisShared, ttl_ms: int = 300) -> None:
+async def grown(shared: RedisShared, ttl_ms: int = 600) -> None:
     """Waits until Redis is sure that it knows all first uses of the last ``ttl_ms``."""
     async with asyncio.timeout(10):
         while True:
@@ -155,25 +155,25 @@ async def test_who_finds_too_many_waiting_is_counted_in_the_process(monkeypatch:
 
 
 async def test_a_nonce_is_used_once_within_its_time(kept: Kept) -> None:
-    assert await kept.shared.first_use("n", 200)
-    assert not await kept.shared.first_use("n", 200)
-    assert await (await kept.after(200)).first_use("n", 200)
+    assert await kept.shared.first_use("n", 500)
+    assert not await kept.shared.first_use("n", 500)
+    assert await (await kept.after(500)).first_use("n", 500)
 
 
 async def test_only_one_of_many_uses_at_once_is_the_first(kept: Kept) -> None:
-    uses = await asyncio.gather(*(kept.shared.first_use("n", 200) for _ in range(20)))
+    uses = await asyncio.gather(*(kept.shared.first_use("n", 500) for _ in range(20)))
     assert sum(uses) == 1
 
 
 async def test_a_value_is_there_until_it_expires_or_is_deleted(kept: Kept) -> None:
     shared = kept.shared
-    await shared.put("k", "v", 300)
+    await shared.put("k", "v", 1_500)
     assert await shared.get("k") == "v"
-    await kept.after(150)
-    assert await shared.touch("k", 300)
-    await kept.after(200)
+    await kept.after(750)
+    assert await shared.touch("k", 1_500)
+    await kept.after(1_000)
     assert await shared.get("k") == "v"
-    await kept.after(100)
+    await kept.after(500)
     assert await shared.get("k") is None
     assert not await shared.touch("k", 100)
     assert not await shared.delete("k")
@@ -206,8 +206,9 @@ async def test_without_redis_limits_go_on_in_the_process_and_all_else_is_out_of_
             with pytest.raises(OutOfService):
                 await asked
         redis.start()
-        await asyncio.sleep(REST_SECONDS)
-        assert (await spent(shared, 1))[0] == 4
+        async with asyncio.timeout(10 * REST_SECONDS):
+            while (await spent(shared, 0))[0] != 3:  # noqa: ASYNC110
+                await asyncio.sleep(REST_SECONDS / 10)
         await shared.put("k2", "v", 60_000)
         await shared.close()
 

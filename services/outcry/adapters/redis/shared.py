@@ -1,7 +1,7 @@
 """Volatile state common to all pods, in a Redis of its own; what has to go on without it goes on in this process."""
 
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -63,32 +63,33 @@ class RedisShared:
                 keys.append(self._keys.shared(unless))
             keys += [self._keys.shared(each.key) for each in spendings]
             asked.append([int(bool(unless)), *(n for each in spendings for n in each[1:])])
-        return _spent(await self._ask(scripts.SPEND.run(self._client, keys, msgspec.msgpack.encode(asked))))
+        return _spent(await self._ask(lambda: scripts.SPEND.run(self._client, keys, msgspec.msgpack.encode(asked))))
 
     async def first_use(self, key: str, ttl_ms: int) -> bool:
         """Raises OutOfService, too, while Redis is younger than ``ttl_ms``: it may have forgotten the first use."""
         keys = (self._keys.shared(key), self._keys.born)
-        taken = await self._ask(scripts.FIRST_USE.run(self._client, keys, ttl_ms))
+        taken = await self._ask(lambda: scripts.FIRST_USE.run(self._client, keys, ttl_ms))
         if taken < 0:
             raise OutOfService("What was used before may be forgotten; in a while it cannot be.")
         return bool(taken)
 
     async def put(self, key: str, value: str, ttl_ms: int) -> None:
-        await self._ask(self._client.set(self._keys.shared(key), value, px=ttl_ms))
+        await self._ask(lambda: self._client.set(self._keys.shared(key), value, px=ttl_ms))
 
     async def get(self, key: str) -> str | None:
-        found = await self._ask(self._client.get(self._keys.shared(key)))
+        found = await self._ask(lambda: self._client.get(self._keys.shared(key)))
         return None if found is None else found.decode()
 
     async def touch(self, key: str, ttl_ms: int) -> bool:
-        return bool(await self._ask(self._client.pexpire(self._keys.shared(key), ttl_ms)))
+        return bool(await self._ask(lambda: self._client.pexpire(self._keys.shared(key), ttl_ms)))
 
     async def delete(self, key: str) -> bool:
-        return bool(await self._ask(self._client.delete(self._keys.shared(key))))
+        return bool(await self._ask(lambda: self._client.delete(self._keys.shared(key))))
 
-    async def _ask(self, question: Awaitable[Any]) -> Any:
+    async def _ask(self, question: Callable[[], Awaitable[Any]]) -> Any:
+        """Asks only what the breaker lets through: a question that is not asked is not begun."""
         with self._breaker.attempt():
             try:
-                return await question
+                return await question()
             except TROUBLE as trouble:
                 raise OutOfService(f"Redis cannot be asked: {trouble}") from trouble

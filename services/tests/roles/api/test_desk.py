@@ -13,6 +13,7 @@ from outcry.adapters.clock import SystemClock
 from outcry.adapters.memory import MemoryFeed
 from outcry.adapters.sqlite import Store
 from outcry.claims import HoldRequest, HoldResult, KeyClaim
+from outcry.codec import decode_frame
 from outcry.market.commands import PlaceOrder
 from outcry.market.instrument import Instrument
 from outcry.market.terms import BUY, CANCELED, EXPIRED, FILLED, LIMIT, NEW, PENDING_NEW, SELL
@@ -42,6 +43,7 @@ class Wire:
         self._journal = journal
         self.trouble = ""
         self.held_back: asyncio.Event | None = None
+        self.waiting = 0  # commands that were held back
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
@@ -50,6 +52,7 @@ class Wire:
         if self.trouble == "before":
             raise OutOfService("cut")
         if self.held_back is not None:
+            self.waiting += sum(len(decode_frame(frame).commands) for _, frame in frames)
             await self.held_back.wait()
         offsets = await self._journal.append(frames)
         if self.trouble == "after":
