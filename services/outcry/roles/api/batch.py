@@ -7,8 +7,8 @@ from typing import Any, Final
 from outcry.ports import Outcome
 from outcry.roles.api.answers import placed
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
-from outcry.roles.api.errors import UNKNOWN_OUTCOME, Refusal
-from outcry.roles.api.idempotency import StoredAnswer, once, refused
+from outcry.roles.api.errors import UNKNOWN_OUTCOME, Refusal, outcome_unknown
+from outcry.roles.api.idempotency import StoredAnswer, is_claimed, once, refused
 from outcry.roles.api.intents import Place
 from outcry.roles.api.orderform import ORDER_PARAMS, Caller, caller_of, place_of
 from outcry.roles.api.params import Instruments, Recipe, plain
@@ -101,11 +101,20 @@ async def _submit(call: Call, items: Sequence[Item], key: Key | None) -> None:
 
 
 async def _submit_keyed(call: Call, items: Sequence[Item], key: Key) -> None:
-    """The first order that gets its hold claims the key for all, even if the market refuses it; the others follow."""
+    """The first order that gets its hold claims the key for all, even if the market refuses it; the others follow.
+
+    Where nobody knows whether the first one got its hold, it is the key that tells. Without it the others stay out:
+    who asks again would be taken for new, and place them twice.
+    """
     for number, item in enumerate(items):
         await _submit(call, [item], key)
         if item.entered:
-            await _submit(call, items[number + 1 :], None)
+            others = items[number + 1 :]
+            if item.answer.get("code") != UNKNOWN_OUTCOME or await is_claimed(call, key):
+                await _submit(call, others, None)
+            else:
+                for other in others:
+                    other.take(outcome_unknown())
             return
 
 

@@ -77,10 +77,21 @@ async def _attempt(call: Call, key: Key, work: Work) -> StoredAnswer:
 
 async def _recall(call: Call, key: Key) -> None:
     """Looks at what a request that was refused would have found under its key."""
-    claim = KeyClaim(0, call.account_id, key.text, key.payload_sha256)
-    earlier = await call.venue.ledger.claimed(claim)
+    earlier = await call.venue.ledger.claimed(_claim_of(call, key))
     if earlier is not None:
         raise taken_key(earlier)
+
+
+async def is_claimed(call: Call, key: Key) -> bool:
+    """Whether the ledger has the call's key; no as well where it cannot be asked."""
+    try:
+        return await call.venue.ledger.claimed(_claim_of(call, key)) is not None
+    except (OutOfService, OutcomeUnknown):
+        return False
+
+
+def _claim_of(call: Call, key: Key) -> KeyClaim:
+    return KeyClaim(0, call.account_id, key.text, key.payload_sha256)
 
 
 def refused(code: int, text: str, status: int = 400) -> StoredAnswer:

@@ -1,9 +1,14 @@
 """Batches answer order by order, and an Idempotency-Key has one effect and one answer."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from outcry.claims import HoldRequest, HoldResult, KeyClaim
+from outcry.ports import OutcomeUnknown
 from outcry.roles.api.idempotency import payload_hash
 from outcry.roles.api.orderform import ORDER_PARAMS, Caller, place_of
 from outcry.roles.api.params import Recipe
@@ -163,3 +168,30 @@ async def test_a_batch_whose_answer_was_never_kept_is_answered_from_what_happene
         assert ids == [each.get("orderId") for each in first["results"]]
         assert [each.get("code") for each in again["results"]] == [None, -2010, None]
         assert len(await one.open_orders()) == 2
+
+
+@pytest.mark.parametrize("was_taken", [True, False])
+async def test_a_batch_whose_first_hold_is_unknown_is_placed_once_however_often_it_is_sent(
+    tmp_path: Path, was_taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger breaks off while it takes the hold that claims the key: before it is committed, or after that."""
+    async with market(tmp_path) as (one, _, exchange):
+        ledger, batch = exchange.venue.ledger, batch_of("buy 0.1 50000", "buy 0.1 50001", "buy 0.1 50002")
+        taking = ledger.hold
+
+        async def break_off(requests: Sequence[HoldRequest], keys: Sequence[KeyClaim] = ()) -> list[HoldResult]:
+            if not keys:
+                return await taking(requests, keys)
+            if was_taken:
+                await taking(requests, keys)
+            raise OutcomeUnknown("cut")
+
+        with monkeypatch.context() as cut:
+            cut.setattr(ledger, "hold", break_off)
+            status, first, _ = await one.send(BATCH, batch, "key-1")
+        assert status == 200
+        assert [each.get("code") for each in first["results"]] == [-1007, *([None] if was_taken else [-1007]) * 2]
+        assert len(await one.open_orders()) == (2 if was_taken else 0)
+        status, _, _ = await one.send(BATCH, batch, "key-1")
+        assert status == (409 if was_taken else 200), "its first order was held, but never journaled"
+        assert len(await one.open_orders()) == (2 if was_taken else 3)
