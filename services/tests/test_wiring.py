@@ -91,7 +91,7 @@ async def test_a_halted_partition_is_seen_and_takes_no_orders(tmp_path: Path) ->
         assert (await client.signed("POST", "/api/v3/order", **SELL))[1] == {"code": -2010, "msg": "Market is closed."}
         assert "halted" in (await client.http.get("/")).text
         await exchange.store.ledger.resume_partition(0, "tester")
-        await until(lambda: 0 in exchange.engine.sessions)
+        await until(lambda: 0 in exchange.engine.sessions and 0 not in exchange.engine.halted)
         assert (await client.signed("POST", "/api/v3/order", **SELL))[0] == 200
 
 

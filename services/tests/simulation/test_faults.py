@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cluster import base_port
 from tests.support.kafka import component
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,7 +23,7 @@ def test_a_cluster_struck_by_faults_loses_and_doubles_nothing(tmp_path: Path) ->
     for name in COMPONENTS:
         component(name)  # the campaign strikes components of its own; where there are these, it can have them
     card = tmp_path / "card.json"
-    words = ["--faults", FAULTS, "--orders", ORDERS, "--rate", RATE, "--port", 18_480, "--card", card]
+    words = ["--faults", FAULTS, "--orders", ORDERS, "--rate", RATE, "--port", base_port(), "--card", card]
     done = subprocess.run(
         [sys.executable, ROOT / "load-tests" / "faults.py", *map(str, words), *([] if LONG else ["--brief"])],
         capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False,
