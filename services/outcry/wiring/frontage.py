@@ -1,10 +1,9 @@
 """What a role of a cluster that serves clients stands on: ledger and journal, the feed, common counts, a crew."""
 
-from collections.abc import Callable
 from functools import partial
 
 from outcry.adapters.redis import RedisListener, RedisShared
-from outcry.roles.admin.pod import Drain, PodAdmin
+from outcry.roles.admin.pod import Drain, Gauge, PodAdmin
 from outcry.roles.api.health import not_ready
 from outcry.roles.api.listing import Listing
 from outcry.roles.api.venue import Venue
@@ -14,8 +13,6 @@ from outcry.wiring.admin import admin_role, identity_of
 from outcry.wiring.backbone import Backbone, named, vault_of
 from outcry.wiring.observing import observe_backbone
 from outcry.wiring.vitals import Vitals
-
-Gauge = Callable[[], int]
 
 
 class Frontage:
