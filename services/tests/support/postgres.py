@@ -141,7 +141,7 @@ class Apart:
     """A ledger whose every call is made as the role that makes it in a cluster, and with no more rights than that."""
 
     ENGINES = frozenset({"commit"})
-    PERSONS = frozenset({"halt", "resume", "skip", "put_back"})
+    PERSONS = frozenset({"put_back", "raise_ids"})  # restore is a verb of the command line
 
     def __init__(self, owner: Any, api: Any, engine: Any) -> None:
         self._owner = owner
