@@ -19,12 +19,17 @@ class HoldRequest(NamedTuple):
 
 
 class KeyClaim(NamedTuple):
-    """An Idempotency-Key claimed together with the hold of ``group``."""
+    """An Idempotency-Key claimed together with the hold of ``group``, by a request that calls itself ``claimant``.
+
+    A group that ``follows`` does not claim the key: it gets its hold only while the key is still its claimant's.
+    """
 
     group: int
     account_id: int
     key: str
     payload_sha256: bytes
+    claimant: str = ""
+    follows: bool = False
 
 
 HELD = "held"
@@ -34,6 +39,7 @@ KEY_MISMATCH = "key_mismatch"  # 422
 KEY_IN_PROGRESS = "key_in_progress"  # 409
 KEY_REPLAY = "key_replay"  # ``response`` holds the stored answer
 KEY_TAKEN = (KEY_MISMATCH, KEY_IN_PROGRESS, KEY_REPLAY)
+KEY_LOST = "key_lost"  # to a group that follows: the key is not its claimant's, or not any more
 
 
 class HoldResult(NamedTuple):

@@ -94,7 +94,14 @@ class IntakeLedger(Protocol):
         """Open intake rows by (account, symbol, order id or None, client order id or None)."""
 
     async def open_targets(self, account_id: int, symbol_id: int | None) -> list[IntakeRow]: ...
-    async def store_response(self, account_id: int, key: str, response: bytes) -> None: ...
+    async def store_response(self, account_id: int, key: str, response: bytes) -> None:
+        """The first one is kept."""
+
+    async def close_key(self, account_id: int, key: str, after_ms: int) -> bool:
+        """Takes a key away from its claimant, under whom nothing enters any more once this returns True.
+
+        False, and nothing changes, where the key was taken or answered less than ``after_ms`` ago.
+        """
 
 
 class EngineLedger(Protocol):

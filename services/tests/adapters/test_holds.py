@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, KEY_MISMATCH, KEY_REPLAY, SHORT, KeyClaim
+from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, KEY_LOST, KEY_MISMATCH, KEY_REPLAY, SHORT, KeyClaim
 from tests.support.storage import ALICE, BOB, BTC, MONEY, START_MS, USD, WINDOW_MS, Storage, mark, order_row, request
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -12,6 +12,10 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 def claim(key: str, payload: bytes = b"p", group: int = 0) -> KeyClaim:
     return KeyClaim(group, ALICE, key, payload)
+
+
+def following(key: str, claimant: str, group: int = 0) -> KeyClaim:
+    return claim(key, group=group)._replace(claimant=claimant, follows=True)
 
 
 async def statuses(storage: Storage, *requests: object) -> list[str]:
@@ -167,6 +171,37 @@ async def test_a_key_used_for_something_else_is_a_mismatch(storage: Storage) -> 
     await storage.ledger.hold([request("a")], [claim("k")])
     (again,) = await storage.ledger.hold([request("b")], [claim("k", b"q")])
     assert again.status == KEY_MISMATCH
+
+
+async def test_only_the_claimant_of_a_key_places_more_under_it(storage: Storage) -> None:
+    await storage.ledger.hold([request("a")], [claim("k")._replace(claimant="one")])
+    keys = [following("k", "one", 0), following("k", "other", 1), following("free", "one", 2), following("k", "one", 3)]
+    results = await storage.ledger.hold([request(name, group=n) for n, name in enumerate("bcde")], keys)
+    assert [result.status for result in results] == [HELD, KEY_LOST, KEY_LOST, HELD]
+    assert await storage.money(ALICE) == (MONEY - 300, 300)
+    (again,) = await storage.ledger.hold([request("a")], [claim("k")])
+    assert (again.status, again.order_id) == (KEY_IN_PROGRESS, results[0].order_id - 1), "the key's order is the first"
+
+
+async def test_nothing_enters_under_a_key_once_it_is_closed(storage: Storage) -> None:
+    await storage.ledger.hold([request("a")], [claim("k")._replace(claimant="one")])
+    storage.clock.ms += 9_999
+    assert not await storage.ledger.close_key(ALICE, "k", 10_000), "it was taken too lately"
+    assert [r.status for r in await storage.ledger.hold([request("b")], [following("k", "one")])] == [HELD]
+    storage.clock.ms += 1
+    assert await storage.ledger.close_key(ALICE, "k", 10_000)
+    assert [r.status for r in await storage.ledger.hold([request("c")], [following("k", "one")])] == [KEY_LOST]
+    assert (await storage.ledger.hold([request("a")], [claim("k")]))[0].status == KEY_IN_PROGRESS
+    assert await storage.ledger.close_key(ALICE, "k", 10_000), "who asks again is told the same"
+
+
+async def test_the_first_answer_under_a_key_is_kept_and_nothing_enters_after_it(storage: Storage) -> None:
+    await storage.ledger.hold([request("a")], [claim("k")._replace(claimant="one")])
+    await storage.ledger.store_response(ALICE, "k", b"the answer")
+    await storage.ledger.store_response(ALICE, "k", b"another")
+    (again,) = await storage.ledger.hold([request("a")], [claim("k")])
+    assert (again.status, again.response) == (KEY_REPLAY, b"the answer")
+    assert [r.status for r in await storage.ledger.hold([request("b")], [following("k", "one")])] == [KEY_LOST]
 
 
 async def test_the_same_key_twice_in_one_batch_is_claimed_once(storage: Storage) -> None:

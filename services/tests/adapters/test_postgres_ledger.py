@@ -11,7 +11,8 @@ import pytest
 
 from outcry.adapters.postgres import PgStore, swift
 from outcry.adapters.postgres.days import DAY_MS
-from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, SHORT, KeyClaim
+from outcry.adapters.postgres.turns import KEPT_KEYS
+from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, KEY_LOST, SHORT, KeyClaim
 from outcry.market.terms import CANCELED
 from outcry.ports import IntakeMissing, OutcomeUnknown, OutOfService
 from outcry.rows import DeadLetter
@@ -214,6 +215,21 @@ async def test_of_requests_with_one_key_that_come_at_once_one_is_held(one: Stora
         (first,) = [result for result in found if result.status == HELD]
         assert [r.order_id for r in found if r.status == KEY_IN_PROGRESS] == [first.order_id] * 3
     assert await one.money(ALICE) == (MONEY - 10, 10)
+
+
+async def test_a_key_is_not_closed_while_its_claimant_may_be_about_to_commit(one: Storage, database: str) -> None:
+    """A process that was paused within the transaction that places more under its key."""
+    taken = KeyClaim(0, ALICE, "k", b"p", "one")
+    await one.ledger.hold([request("a")], [taken])
+    one.clock.ms += 10_000
+    with psycopg.connect(database) as asleep:
+        kept = asleep.execute(KEPT_KEYS.replace("$1", "%s").replace("$2", "%s").replace("$3", "%s").encode(),
+                              ([ALICE], ["k"], ["one"])).fetchall()  # fmt: skip
+        assert kept == [(ALICE, "k", "one")]
+        with pytest.raises(OutOfService):
+            await one.ledger.close_key(ALICE, "k", 10_000)
+    assert await one.ledger.close_key(ALICE, "k", 10_000)
+    assert (await one.ledger.hold([request("b")], [taken._replace(follows=True)]))[0].status == KEY_LOST
 
 
 async def test_one_request_that_the_database_refuses_spoils_nobody_elses(one: Storage) -> None:

@@ -22,8 +22,10 @@ COLUMNS: Final = ", ".join(f"i.{name}" for name in IntakeRow._fields)
 FIND: Final = statement("find_targets").format(columns=COLUMNS)
 OPEN: Final = f"SELECT {COLUMNS} FROM intake i WHERE open = 1 AND account_id = $1"
 STORED_KEYS: Final = statement("stored_keys")
+CLOSE_KEY: Final = statement("close_key")
 ANSWERED: Final = (
-    "UPDATE idempotency SET response = $3, expires_ms = outcry_now_ms() + $4 WHERE account_id = $1 AND key = $2"
+    "UPDATE idempotency SET response = $3, expires_ms = outcry_now_ms() + $4"
+    " WHERE account_id = $1 AND key = $2 AND response IS NULL"
 )
 
 Wanted = tuple[int, int, int | None, str | None]
@@ -86,6 +88,9 @@ class IntakeBook(Book):
 
     async def store_response(self, account_id: int, key: str, response: bytes) -> None:
         await self._database.fetch(ANSWERED, account_id, key, response, KEY_KEPT_MS)
+
+    async def close_key(self, account_id: int, key: str, after_ms: int) -> bool:
+        return bool(await self._database.fetch(CLOSE_KEY, account_id, key, KEY_KEPT_MS, after_ms))
 
 
 def _undecided(groups: Sequence[Group], found: Found) -> list[Group]:

@@ -62,14 +62,29 @@ SELECT {columns} FROM unnest($2::bigint[], $3::int[], $4::text[]) AS w(account_i
      AND i.client_order_id = w.client_order_id AND i.open = 1 LIMIT 1) i
 
 -- name: claim_keys
--- Takes idempotency keys that are free or expired, in one order for all; returns those that were. $4: kept so long, ms.
-INSERT INTO idempotency AS k (account_id, key, payload_sha256, order_ids, expires_ms)
-SELECT account_id, key, payload, '{}', outcry_now_ms() + $4::bigint
-  FROM unnest($1::bigint[], $2::text[], $3::bytea[]) AS w(account_id, key, payload) ORDER BY account_id, key
+-- Takes idempotency keys that are free or expired, in one order for all; returns those that were. $5: kept so long, ms.
+INSERT INTO idempotency AS k (account_id, key, payload_sha256, claimant, order_ids, expires_ms)
+SELECT account_id, key, payload, claimant, '{}', outcry_now_ms() + $5::bigint
+  FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::text[]) AS w(account_id, key, payload, claimant)
+ ORDER BY account_id, key
 ON CONFLICT (account_id, key) DO UPDATE
-   SET payload_sha256 = excluded.payload_sha256, order_ids = '{}', response = NULL, expires_ms = excluded.expires_ms
+   SET payload_sha256 = excluded.payload_sha256, claimant = excluded.claimant, order_ids = '{}', response = NULL,
+       expires_ms = excluded.expires_ms
  WHERE k.expires_ms <= outcry_now_ms()
 RETURNING account_id, key
+
+-- name: kept_keys
+-- Which keys are still their claimants', and stay so until the transaction ends: CLOSE_KEY waits for it.
+SELECT account_id, key, claimant FROM idempotency
+ WHERE (account_id, key, claimant) IN (SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]))
+   AND response IS NULL AND expires_ms > outcry_now_ms()
+ ORDER BY account_id, key FOR SHARE
+
+-- name: close_key
+-- Takes a key away from its claimant, if it was taken long enough ago. $3: keys are kept so long, $4: how long ago, ms.
+UPDATE idempotency SET claimant = ''
+ WHERE account_id = $1 AND key = $2 AND expires_ms - $3::bigint + $4::bigint <= outcry_now_ms()
+RETURNING key
 
 -- name: stored_keys
 SELECT account_id, key, payload_sha256, order_ids, response, expires_ms > outcry_now_ms() AS live FROM idempotency

@@ -12,6 +12,7 @@ from outcry.claims import DUPLICATE, HELD, KEY_IN_PROGRESS, SHORT, HoldResult, K
 from outcry.rows import KEY_KEPT_MS
 
 CLAIM_KEYS: Final = statement("claim_keys")
+KEPT_KEYS: Final = statement("kept_keys")
 STORED_KEYS: Final = statement("stored_keys")
 SETTLE_KEYS: Final = statement("settle_keys")
 LOCK_MONEY: Final = statement("lock_money")
@@ -44,18 +45,29 @@ class Turns:
 
     async def _claim(self, claims: Sequence[KeyClaim]) -> tuple[KeyRing, set[Key]]:
         """Takes the keys that are free; the others as they are stored, and which were taken."""
-        if not claims:
-            return KeyRing((), {}), set()
-        wanted = {(claim.account_id, claim.key): claim.payload_sha256 for claim in claims}
+        wanted = {(claim.account_id, claim.key): claim for claim in claims if not claim.follows}
+        kept = await self._kept([claim for claim in claims if claim.follows])
+        if not wanted:
+            return KeyRing(claims, {}, kept), set()
         accounts, keys = [account for account, _ in wanted], [key for _, key in wanted]
-        rows = await self._connection.fetch(CLAIM_KEYS, accounts, keys, [*wanted.values()], KEY_KEPT_MS)
+        payloads = [claim.payload_sha256 for claim in wanted.values()]
+        claimants = [claim.claimant for claim in wanted.values()]
+        rows = await self._connection.fetch(CLAIM_KEYS, accounts, keys, payloads, claimants, KEY_KEPT_MS)
         claimed = {(account, key) for account, key in rows}
         stored: dict[Key, Stored] = {}
         if len(claimed) < len(wanted):
             for account, key, *row in await self._connection.fetch(STORED_KEYS, accounts, keys):
                 if (account, key) not in claimed:
                     stored[account, key] = (row[0], row[1], row[2])
-        return KeyRing(claims, stored), claimed
+        return KeyRing(claims, stored, kept), claimed
+
+    async def _kept(self, following: Sequence[KeyClaim]) -> set[tuple[int, str, str]]:
+        """The keys, with their claimants, under which groups may follow; nobody closes them before the commit."""
+        if not following:
+            return set()
+        accounts, keys, claimants = map(list, zip(*{(c.account_id, c.key, c.claimant) for c in following}, strict=True))
+        rows = await self._connection.fetch(KEPT_KEYS, accounts, keys, claimants)
+        return {(account, key, claimant) for account, key, claimant in rows}
 
     async def _money(self) -> dict[Pocket, int]:
         pockets = list({pocket for group in self._groups for pocket in group.needs})

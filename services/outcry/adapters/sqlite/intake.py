@@ -59,9 +59,21 @@ class IntakeBook(OnFile):
         await self._writer.do(
             lambda work: (
                 work.db.execute(
-                    "UPDATE idempotency SET response = ?, expires_ms = ? WHERE account_id = ? AND key = ?",
+                    "UPDATE idempotency SET response = ?, expires_ms = ?"
+                    " WHERE account_id = ? AND key = ? AND response IS NULL",
                     (response, work.now_ms + KEY_KEPT_MS, account_id, key),
                 ).rowcount
+            )
+        )
+
+    async def close_key(self, account_id: int, key: str, after_ms: int) -> bool:
+        return await self._writer.do(
+            lambda work: (
+                work.db.execute(
+                    "UPDATE idempotency SET claimant = '' WHERE account_id = ? AND key = ? AND expires_ms <= ?",
+                    (account_id, key, work.now_ms + KEY_KEPT_MS - after_ms),
+                ).rowcount
+                > 0
             )
         )
 

@@ -1,23 +1,28 @@
 """POST /v1/orders:batch: up to fifty orders in one request, each with an answer of its own."""
 
 import hashlib
+import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from outcry.ports import Outcome
 from outcry.roles.api.answers import placed
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
-from outcry.roles.api.errors import UNKNOWN_OUTCOME, Refusal, outcome_unknown
-from outcry.roles.api.idempotency import StoredAnswer, is_claimed, once, refused
+from outcry.roles.api.errors import UNKNOWN_OUTCOME, Refusal
+from outcry.roles.api.idempotency import StoredAnswer, once, refused
 from outcry.roles.api.intents import Place
 from outcry.roles.api.orderform import ORDER_PARAMS, Caller, caller_of, place_of
 from outcry.roles.api.params import Instruments, Recipe, plain
 from outcry.roles.api.render import Json
 from outcry.roles.api.tickets import Answer, Key
 from outcry.roles.api.trading import EXAMPLE_ORDER, stored_outcome
+from outcry.rows import OrderRow
 
 MAX_ORDERS: Final = 50
 OTHER_PAYLOAD: Final = -1098
+# So long after the key was taken its request may place more: it waits 9 s at most for its first order's outcome.
+ENTERING_MS: Final = 10_000
 
 _RECIPE = Recipe(ORDER_PARAMS, strict=True)
 
@@ -75,18 +80,15 @@ async def place_batch(call: Call) -> Any:
         return _results(items)
 
     async def work(key: Key) -> StoredAnswer:
-        await _submit_keyed(call, placing, key)
+        await _submit_keyed(call, placing, replace(key, claimant=secrets.token_hex(8)))
         known = all(item.answer.get("code") != UNKNOWN_OUTCOME for item in placing)
         # Without an order in the market the batch has no key: what is kept under it is another batch's answer.
         entered = any(item.entered for item in placing)
         return StoredAnswer(200, _results(items), known and entered, entered or not known)
 
     async def settled(first_id: int) -> StoredAnswer | None:
-        for item in placing:
-            answer = await _stored(call, item, first_id)
-            if answer is None:
-                return None
-            item.answer = answer.body
+        if not await _settle(call, placing, first_id):
+            return None
         return StoredAnswer(200, _results(items))
 
     return await once(call, "orders:batch", work, settled)
@@ -103,33 +105,51 @@ async def _submit(call: Call, items: Sequence[Item], key: Key | None) -> None:
 async def _submit_keyed(call: Call, items: Sequence[Item], key: Key) -> None:
     """The first order that gets its hold claims the key for all, even if the market refuses it; the others follow.
 
-    Where nobody knows whether the first one got its hold, it is the key that tells. Without it the others stay out:
-    who asks again would be taken for new, and place them twice.
+    The ledger lets the others in only while the key is this request's: where the first one's hold is unknown and was
+    not taken, who asks again places them; and once somebody was told that they were not placed, they are not.
     """
     for number, item in enumerate(items):
         await _submit(call, [item], key)
         if item.entered:
-            others = items[number + 1 :]
-            if item.answer.get("code") != UNKNOWN_OUTCOME or await is_claimed(call, key):
-                await _submit(call, others, None)
-            else:
-                for other in others:
-                    other.take(outcome_unknown())
+            await _submit(call, items[number + 1 :], replace(key, follows=True))
             return
 
 
-async def _stored(call: Call, item: Item, first_id: int) -> StoredAnswer | None:
-    """What became of an item whose answer was lost: the newest order of its client order id tells.
+async def _settle(call: Call, items: Sequence[Item], first_id: int) -> bool:
+    """Answers for a request whose answer was lost; False while one of its orders has no outcome, or may still come.
+
+    Nobody is told that an order was not placed before the key is closed: the request may only be slow, or asleep.
+    """
+    found = [await _newest(call, item) for item in items]
+    if any(row is None or row.order_id < first_id for row in found):
+        if not await call.venue.ledger.close_key(call.account_id, call.idempotency_key, ENTERING_MS):
+            return False
+        found = [await _newest(call, item) for item in items]
+    for item, row in zip(items, found, strict=True):
+        answer = await _stored(call, item, row, first_id)
+        if answer is None:
+            return False
+        item.answer = answer.body
+    return True
+
+
+async def _newest(call: Call, item: Item) -> OrderRow | None:
+    """The newest order under the item's client order id."""
+    assert item.place is not None
+    order = item.place.order
+    return await call.venue.ledger.order(order.account, order.symbol_id, None, order.client_order_id)
+
+
+async def _stored(call: Call, item: Item, row: OrderRow | None, first_id: int) -> StoredAnswer | None:
+    """What became of an item: ``row`` tells, the newest order of its client order id.
 
     One older than the batch's first order is somebody else's, which had the id first.
     """
-    assert item.place is not None
-    order = item.place.order
-    row = await call.venue.ledger.order(order.account, order.symbol_id, None, order.client_order_id)
     if row is None:
         return refused(-2010, "Order was not placed.")
     if row.order_id < first_id:
         return refused(-2010, "Duplicate order sent.")
+    assert item.place is not None
     return await stored_outcome(call, item.place, row.order_id, item.shape)
 
 

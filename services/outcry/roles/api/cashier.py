@@ -6,10 +6,11 @@ from typing import Final
 
 import msgspec
 
-from outcry.claims import DUPLICATE, HELD, KEY_TAKEN, HoldRequest, HoldResult, KeyClaim
+from outcry.claims import DUPLICATE, HELD, KEY_LOST, KEY_TAKEN, HoldRequest, HoldResult, KeyClaim
 from outcry.codec import encode_command
 from outcry.market.commands import AnyCommand, CancelOrder, PlaceList, PlaceOrder, ReplaceOrder
 from outcry.ports import Ledger
+from outcry.roles.api.errors import outcome_unknown
 from outcry.roles.api.intents import Cancel, Place, PlacePair, Replace
 from outcry.roles.api.tickets import (
     Answer,
@@ -78,6 +79,8 @@ class Cashier:
             self._refuse_duplicate(ticket)
         elif status in KEY_TAKEN:
             self._settle(ticket, taken_key(results[0]))
+        elif status == KEY_LOST:
+            self._settle(ticket, outcome_unknown())  # who has the key, or closed it, tells
         else:
             return False
         return True
@@ -108,7 +111,9 @@ def cancel_command(ticket: Ticket, intent: Cancel) -> CancelOrder:
 
 def _claims(tickets: Sequence[Ticket]) -> list[KeyClaim]:
     return [
-        KeyClaim(number, ticket.account, ticket.key.text, ticket.key.payload_sha256)
+        KeyClaim(
+            number, ticket.account, ticket.key.text, ticket.key.payload_sha256, ticket.key.claimant, ticket.key.follows
+        )
         for number, ticket in enumerate(tickets)
         if ticket.key is not None
     ]

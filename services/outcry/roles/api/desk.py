@@ -92,7 +92,9 @@ class Desk:
     async def submit_all(
         self, intents: Sequence[Intent], key: Key | None = None, traceparent: str = "", *, began: float = 0.0
     ) -> list[Answer]:
-        """One answer per intent, in their order; ``key`` is claimed with the first. Raises Refusal when full.
+        """One answer per intent, in their order. Raises Refusal when full.
+
+        ``key`` is claimed with the first; where it ``follows``, all of them are placed under it.
 
         ``began`` is when their request came, on the steady clock.
         """
@@ -104,7 +106,7 @@ class Desk:
         self._last_command_id += len(intents)
         for place, intent in enumerate(intents):
             self._queue.append(Ticket(intent, first + place, request, place, key, since))
-            key = None
+            key = key if key is not None and key.follows else None
         self._arrived.set()
         try:
             return await request.done

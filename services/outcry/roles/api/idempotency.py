@@ -15,6 +15,7 @@ from outcry.roles.api.errors import Refusal
 from outcry.roles.api.tickets import Key, Replayed, Unsettled, taken_key
 
 REPLAYED_HEADER = "Idempotent-Replayed"
+RETRY_SECONDS = 1  # after which it is worth asking again about a request in progress
 _OUTSIDE = frozenset(("timestamp", "recvWindow", "signature", "apiKey", "idempotencyKey", "returnRateLimits"))
 
 
@@ -51,7 +52,8 @@ async def once(call: Call, name: str, work: Work, settled: Settled) -> Any:
         answer = await settled(earlier.order_id)
         call.headers[REPLAYED_HEADER] = "true"
     if answer is None:
-        raise Refusal(-1099, "Request with this Idempotency-Key is in progress.", 409)
+        text = "Request with this Idempotency-Key is in progress."
+        raise Refusal(-1099, text, 409, headers={"Retry-After": str(RETRY_SECONDS)})
     if answer.final:
         # What was done was done, whether or not the answer can be kept: a retry gets it from the orders then.
         with contextlib.suppress(OutOfService, OutcomeUnknown):
@@ -80,14 +82,6 @@ async def _recall(call: Call, key: Key) -> None:
     earlier = await call.venue.ledger.claimed(_claim_of(call, key))
     if earlier is not None:
         raise taken_key(earlier)
-
-
-async def is_claimed(call: Call, key: Key) -> bool:
-    """Whether the ledger has the call's key; no as well where it cannot be asked."""
-    try:
-        return await call.venue.ledger.claimed(_claim_of(call, key)) is not None
-    except (OutOfService, OutcomeUnknown):
-        return False
 
 
 def _claim_of(call: Call, key: Key) -> KeyClaim:

@@ -22,10 +22,15 @@ PARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An Idempotency-Key and the hash of the payload it was sent with."""
+    """An Idempotency-Key and the hash of the payload it was sent with.
+
+    ``claimant`` is the request that claims it. What ``follows`` does not claim it, but is placed under it.
+    """
 
     text: str
     payload_sha256: bytes
+    claimant: str = ""
+    follows: bool = False
 
 
 class Replayed(Exception):

@@ -10,9 +10,12 @@ import pytest
 from outcry.claims import HoldRequest, HoldResult, KeyClaim
 from outcry.ports import OutcomeUnknown
 from outcry.roles.api.idempotency import payload_hash
+from outcry.roles.api.intents import Intent
 from outcry.roles.api.orderform import ORDER_PARAMS, Caller, place_of
 from outcry.roles.api.params import Recipe
-from outcry.roles.api.tickets import Key
+from outcry.roles.api.tickets import Answer, Key
+from outcry.rows import KEY_KEPT_MS
+from outcry.wiring.embedded import Exchange
 from tests.support.inprocess import until
 from tests.support.traders import ORDER, market
 
@@ -28,6 +31,17 @@ def batch_of(*texts: str) -> dict[str, Any]:
 
 
 BATCH = "/v1/orders:batch"
+
+
+async def forget_answer(exchange: Exchange, age_ms: int) -> None:
+    """The answer under the only key is not kept, and the key is taken so long ago."""
+    await exchange.store.ledger._writer.do(
+        lambda work: (
+            work.db.execute(
+                "UPDATE idempotency SET response = NULL, expires_ms = ?", (work.now_ms + KEY_KEPT_MS - age_ms,)
+            ).rowcount
+        )
+    )
 
 
 async def test_a_batch_answers_every_order_on_its_own(tmp_path: Path) -> None:
@@ -158,16 +172,50 @@ async def test_a_key_whose_answer_was_never_kept_is_answered_from_what_happened(
 
 async def test_a_batch_whose_answer_was_never_kept_is_answered_from_what_happened(tmp_path: Path) -> None:
     async with market(tmp_path) as (one, _, exchange):
-        store, kept = exchange.venue.ledger, batch_of("buy 0.1 50000", "buy 9000 50000", "buy 0.1 50001")
+        kept = batch_of("buy 0.1 50000", "buy 9000 50000", "buy 0.1 50001")
         status, first, _ = await one.send(BATCH, kept, "key-1")
         assert status == 200
-        await store.store_response(1001, "key-1", None)  # type: ignore[arg-type]
+        await forget_answer(exchange, age_ms=0)
+        status, again, headers = await one.send(BATCH, kept, "key-1")
+        assert (status, again["code"], headers["retry-after"]) == (409, -1099, "1"), "its second order may still come"
+        await forget_answer(exchange, age_ms=10_000)
         status, again, headers = await one.send(BATCH, kept, "key-1")
         assert (status, headers["idempotent-replayed"]) == (200, "true")
         ids = [each.get("orderId") for each in again["results"]]
         assert ids == [each.get("orderId") for each in first["results"]]
         assert [each.get("code") for each in again["results"]] == [None, -2010, None]
         assert len(await one.open_orders()) == 2
+
+
+async def test_a_request_that_sleeps_within_a_batch_places_nothing_once_a_retry_was_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sleeps between its first order, which takes the key, and the others."""
+    async with market(tmp_path) as (one, _, exchange):
+        desk, batch = exchange.venue.desk, batch_of("buy 0.1 50000", "buy 0.1 50001", "buy 0.1 50002")
+        submit, wakes = desk.submit_all, asyncio.Event()
+
+        async def sleep(intents: Sequence[Intent], *rest: Any, **more: Any) -> list[Answer]:
+            if len(intents) == 2:
+                await wakes.wait()
+            return await submit(intents, *rest, **more)
+
+        monkeypatch.setattr(desk, "submit_all", sleep)
+        slow = asyncio.create_task(one.send(BATCH, batch, "key-1"))
+        async with asyncio.timeout(5):
+            while not await one.open_orders():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        status, body, headers = await one.send(BATCH, batch, "key-1")
+        assert (status, body["code"], headers["retry-after"]) == (409, -1099, "1")
+        await forget_answer(exchange, age_ms=10_000)
+        status, told, _ = await one.send(BATCH, batch, "key-1")
+        assert status == 200
+        assert [each.get("code") for each in told["results"]] == [None, -2010, -2010]
+        wakes.set()
+        status, first, _ = await slow
+        assert [each.get("code") for each in first["results"]] == [None, -1007, -1007]
+        assert len(await one.open_orders()) == 1
+        assert (await one.send(BATCH, batch, "key-1"))[1] == told
 
 
 @pytest.mark.parametrize("was_taken", [True, False])
@@ -180,7 +228,7 @@ async def test_a_batch_whose_first_hold_is_unknown_is_placed_once_however_often_
         taking = ledger.hold
 
         async def break_off(requests: Sequence[HoldRequest], keys: Sequence[KeyClaim] = ()) -> list[HoldResult]:
-            if not keys:
+            if keys[0].follows:
                 return await taking(requests, keys)
             if was_taken:
                 await taking(requests, keys)
