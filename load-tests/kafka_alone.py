@@ -22,7 +22,7 @@ import uvloop
 from cluster_stage import Stage
 from usage import look
 
-from outcry.adapters.kafka import KafkaJournal, library_named
+from outcry.adapters.kafka import Brokers, KafkaJournal, library_named
 from outcry.adapters.kafka.topic import Topic
 from outcry.codec import encode_frame
 from outcry.market.commands import PlaceOrder
@@ -62,7 +62,7 @@ def frame_of(orders: int) -> bytes:
 @contextmanager
 def topic(on: Stage) -> Iterator[str]:
     """A topic like the journal's, gone afterwards."""
-    made = Topic(on.settings.kafka, f"bench-{secrets.token_hex(4)}")
+    made = Topic(Brokers(servers=on.settings.kafka), f"bench-{secrets.token_hex(4)}")
     made.create(on.settings.partitions, on.settings.replication, 1)
     yield made.name
     made.delete()
@@ -151,7 +151,7 @@ def _pids(on: Stage) -> dict[str, int]:
 async def through(on: Stage, client: str, orders: int) -> dict[str, Any]:
     """What the adapter does with one library; on a topic of its own."""
     with topic(on) as name:
-        journal = KafkaJournal(on.settings.kafka, name, library_named(client))
+        journal = KafkaJournal(Brokers(servers=on.settings.kafka), name, library_named(client))
         await journal.open(on.settings.partitions)
         try:
             frame = frame_of(orders)

@@ -130,8 +130,10 @@ def _kafka(folder: Path, port: int) -> list[str]:
         raise Trouble("Kafka is not installed. Run: components.py install")
     controller = port + 1
     config = folder / "server.properties"
+    more = folder / "more.properties"
     config.write_text(
         _KAFKA_CONFIG.format(port=port, controller=controller, log=folder / "data", **_more_listeners(folder))
+        + (more.read_text() if more.exists() else "")
     )
     classes = ["-cp", f"{KAFKA_LIBS}/*"]
     if not (folder / "data" / "meta.properties").exists():
@@ -150,13 +152,13 @@ def kafka_tool(name: str, *words: str) -> list[str]:
 
 
 def _more_listeners(folder: Path) -> dict[str, str]:
-    """Those of the file `listeners`, one a line: name, port, advertised port, which may be that of a proxy."""
+    """Those of the file `listeners`, one a line: name, port, advertised port (perhaps a proxy's), protocol."""
     kept = folder / "listeners"
     rows = [line.split() for line in kept.read_text().splitlines()] if kept.exists() else []
     return {
-        "listeners": "".join(f",{name}://127.0.0.1:{port}" for name, port, _ in rows),
-        "advertised": "".join(f",{name}://127.0.0.1:{port}" for name, _, port in rows),
-        "protocols": "".join(f",{name}:PLAINTEXT" for name, _, _ in rows),
+        "listeners": "".join(f",{name}://127.0.0.1:{port}" for name, port, *_ in rows),
+        "advertised": "".join(f",{name}://127.0.0.1:{port}" for name, _, port, *_ in rows),
+        "protocols": "".join(f",{name}:{protocol[0] if protocol else 'PLAINTEXT'}" for name, _, _, *protocol in rows),
     }
 
 

@@ -3,12 +3,15 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, overload
 
 LIMIT_SETS = ("binance", "high", "off")
 DEMO_SYMBOLS = ("BTCUSD", "ETHUSD", "ADAUSD", "DOTUSD", "SOLUSD", "LINKUSD", "AVAXUSD", "MATICUSD")
 MAX_PARTITIONS = 64
 KAFKA_CLIENTS = ("kafka-python", "confluent")
+KAFKA_PROTOCOLS = ("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
+KAFKA_MECHANISMS = ("plain", "scram-sha-256", "scram-sha-512")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -80,6 +83,7 @@ def _words(text: str) -> tuple[str, ...]:
 SWITCH = Reader(_switch, "true or false")
 TEXT = Reader(str, "a text")
 REQUIRED = "<required>"
+FILE = "_FILE"
 SYMBOLS = Reader(_words, "a comma-separated choice of " + ",".join(DEMO_SYMBOLS))
 
 
@@ -168,6 +172,17 @@ class ClusterSettings(Settings):
     kafka_client: str = _setting(
         "kafka-python", "OUTCRY_KAFKA_CLIENT", one_of(*KAFKA_CLIENTS), "the client library that talks to Kafka"
     )
+    kafka_security: str = _setting(
+        "plaintext", "OUTCRY_KAFKA_SECURITY_PROTOCOL", one_of(*KAFKA_PROTOCOLS), "how Kafka's clients connect"
+    )
+    kafka_ca_file: str = _setting(
+        "", "OUTCRY_KAFKA_SSL_CA_FILE", TEXT, "who vouches for the brokers' certificates; empty: the system's list"
+    )
+    kafka_mechanism: str = _setting(
+        "scram-sha-512", "OUTCRY_KAFKA_SASL_MECHANISM", one_of(*KAFKA_MECHANISMS), "how they show who they are"
+    )
+    kafka_username: str = _setting("", "OUTCRY_KAFKA_SASL_USERNAME", TEXT, "who they are")
+    kafka_password: str = _setting("", "OUTCRY_KAFKA_SASL_PASSWORD", TEXT, "the password of that user")
     postgres: str = _setting(REQUIRED, "OUTCRY_POSTGRES", TEXT, "PostgreSQL, as postgresql://user@host:port/database")
     redis_fanout: str = _setting(
         REQUIRED, "OUTCRY_REDIS_FANOUT", TEXT, "the Redis that carries market data and answers"
@@ -204,6 +219,9 @@ class ClusterSettings(Settings):
     keys_file: str = _setting(
         "", "OUTCRY_KEYS_FILE", TEXT, "where setup writes the API keys it issues, and `simulate` reads its own"
     )
+    flags_dir: str = _setting(
+        "", "OUTCRY_FLAGS_DIR", TEXT, "a folder with a file per feature that says true or false; empty: all are on"
+    )
     goodbye_seconds: float = _setting(
         30.0, "OUTCRY_GOODBYE_SECONDS", number(0, 600), "over which a stream process that ends closes its clients"
     )
@@ -221,6 +239,13 @@ class ClusterSettings(Settings):
         return False
 
 
+# The variables that name a file with a text: what is a file's name itself needs none.
+FILES = frozenset(
+    each.metadata["name"] + FILE
+    for each in fields(ClusterSettings)
+    if each.metadata["read"] is TEXT and not each.metadata["name"].endswith((FILE, "_DIR"))
+)
+
 Kind = TypeVar("Kind", bound=Settings)
 
 
@@ -231,14 +256,19 @@ def read_settings(environ: Mapping[str, str], kind: type[Kind], **given: Any) ->
 def read_settings(environ: Mapping[str, str], kind: type[Any] = Settings, **given: Any) -> Any:
     """Settings from the environment; what is ``given`` on the command line (not None) wins.
 
-    Raises SettingsError with every problem.
+    A text may also stand in a file that ``<NAME>_FILE`` names, as secrets are mounted. Raises SettingsError with
+    every problem.
     """
     values: dict[str, Any] = {}
     problems = _misspelt(environ)
     for each in fields(kind):
         name, reader = each.metadata["name"], each.metadata["read"]
         wanted = given.get(each.name)
-        text = environ.get(name, "").strip() if wanted is None else str(wanted)
+        try:
+            text = _text_of(name, environ) if wanted is None else str(wanted)
+        except _Unreadable as why:
+            problems.append(str(why))
+            continue
         if not text:
             if each.default == REQUIRED:
                 problems.append(f"{name} is missing: {each.metadata['about']}")
@@ -250,6 +280,27 @@ def read_settings(environ: Mapping[str, str], kind: type[Any] = Settings, **give
     if problems:
         raise SettingsError("These settings are wrong:\n" + "\n".join(f"  - {problem}." for problem in problems))
     return kind(**values)
+
+
+class _Unreadable(Exception):
+    """The file that a variable names gives no text."""
+
+
+def _text_of(name: str, environ: Mapping[str, str]) -> str:
+    """What a variable says, or the file that it may be in instead. Raises _Unreadable."""
+    text, by_file = environ.get(name, "").strip(), name + FILE
+    path = environ.get(by_file, "").strip() if by_file in FILES else ""
+    if not path:
+        return text
+    if text:
+        raise _Unreadable(f"{name} and {by_file} are both set, but only one of them may be")
+    try:
+        found = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as trouble:
+        raise _Unreadable(f"{by_file} is {path!r}, which cannot be read: {trouble}") from None
+    if not found:
+        raise _Unreadable(f"{by_file} is {path!r}, which is empty")
+    return found
 
 
 class Described(NamedTuple):
@@ -272,7 +323,7 @@ def described(kind: type[Settings] = Settings) -> list[Described]:
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:
-    known = [each.metadata["name"] for each in fields(ClusterSettings)]
+    known = [*(each.metadata["name"] for each in fields(ClusterSettings)), *FILES]
     problems = []
     for name in sorted(environ):
         if name in known or not name.startswith(("OUTCRY_", "SIMULATION_")):

@@ -1,5 +1,7 @@
 """The environment becomes settings, or every reason why it cannot."""
 
+from pathlib import Path
+
 import pytest
 
 from outcry.settings import ClusterSettings, Settings, SettingsError, described, read_settings
@@ -78,3 +80,31 @@ def test_a_cluster_says_all_that_it_misses_at_once() -> None:
 
 def test_the_embedded_exchange_takes_no_offence_at_a_clusters_variables() -> None:
     assert read_settings({"OUTCRY_KAFKA": "127.0.0.1:9092", "OUTCRY_POD": "api-0"}) == Settings()
+
+
+NEEDED = {"OUTCRY_KAFKA": "k:9092", "OUTCRY_REDIS_FANOUT": "redis://f", "OUTCRY_REDIS_STATE": "redis://s"}
+
+
+def test_a_text_may_stand_in_a_file_as_secrets_are_mounted(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://secret@db/outcry\n")
+    settings = read_settings(NEEDED | {"OUTCRY_POSTGRES_FILE": str(tmp_path / "url")}, ClusterSettings)
+    assert settings.postgres == "postgresql://secret@db/outcry"
+
+
+def test_a_file_that_gives_no_text_is_named_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    environ = {
+        "OUTCRY_POSTGRES_FILE": str(tmp_path / "away"), "OUTCRY_KAFKA_FILE": str(tmp_path / "empty"),
+        "OUTCRY_TOPIC": "a", "OUTCRY_TOPIC_FILE": str(tmp_path / "away"),
+    }  # fmt: skip
+    with pytest.raises(SettingsError) as told:
+        read_settings(environ, ClusterSettings)
+    said = str(told.value)
+    assert "OUTCRY_POSTGRES_FILE" in said and "No such file" in said
+    assert f"OUTCRY_KAFKA_FILE is {str(tmp_path / 'empty')!r}, which is empty" in said
+    assert "OUTCRY_TOPIC and OUTCRY_TOPIC_FILE are both set" in said
+
+
+def test_only_texts_may_stand_in_files() -> None:
+    with pytest.raises(SettingsError, match="OUTCRY_PORT_FILE is no setting"):
+        read_settings({"OUTCRY_PORT_FILE": "/nowhere"})

@@ -11,7 +11,7 @@ from typing import Final
 
 from outcry.adapters.breaker import Watch, unwatched
 from outcry.adapters.clock import SystemClock
-from outcry.adapters.kafka import KafkaJournal, Library, library_named
+from outcry.adapters.kafka import Brokers, KafkaJournal, Library, library_named
 from outcry.adapters.postgres import PgStore
 from outcry.ports import Damaged, OutOfService
 from outcry.roles.admin import masterkey
@@ -33,7 +33,7 @@ class Backbone:
         self.lease_ms = round(settings.lease_seconds * 1000)
         self.store = PgStore(settings.postgres, topic=settings.topic, lease_ms=self.lease_ms, watch=watch)
         self.ledger = self.store.ledger
-        self.journal = KafkaJournal(settings.kafka, settings.topic, _library(settings))
+        self.journal = KafkaJournal(_brokers(settings), settings.topic, _library(settings))
         self._topic_id = ""  # the one that was noted last
 
     async def open(self) -> None:
@@ -64,6 +64,13 @@ class Backbone:
         """Ends what was opened, last first."""
         await self.journal.close()
         await self.store.close()
+
+
+def _brokers(settings: ClusterSettings) -> Brokers:
+    return Brokers(
+        servers=settings.kafka, protocol=settings.kafka_security, ca_file=settings.kafka_ca_file,
+        mechanism=settings.kafka_mechanism, username=settings.kafka_username, password=settings.kafka_password,
+    )  # fmt: skip
 
 
 def _library(settings: ClusterSettings) -> Library:

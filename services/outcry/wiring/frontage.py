@@ -4,6 +4,7 @@ from functools import partial
 
 from outcry.adapters.redis import RedisListener, RedisShared
 from outcry.roles.admin.pod import Drain, Gauge, PodAdmin
+from outcry.roles.api.features import Features
 from outcry.roles.api.health import not_ready
 from outcry.roles.api.listing import Listing
 from outcry.roles.api.venue import Venue
@@ -34,7 +35,7 @@ class Frontage:
         await self.feed.start()
         self.venue = Venue(
             settings=self.settings, ledger=self.backbone.ledger, feed=self.feed, shared=self.shared,
-            clock=self.backbone.clock, telemetry=self.telemetry,
+            clock=self.backbone.clock, features=Features(self.settings.flags_dir), telemetry=self.telemetry,
         )  # fmt: skip
 
     async def staff(self, *, connections: Gauge, queue_depth: Gauge, on_drain: Drain | None = None) -> Crew:
@@ -52,6 +53,7 @@ class Frontage:
         observe_backbone(self.telemetry, self.backbone)
         self.vitals.begin(crew)
         crew.add("listing", listing.run)
+        crew.add("features", self.venue.features.run)
         return crew
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from outcry.adapters.kafka import producer as producing
+from outcry.adapters.kafka.client import Brokers
 from outcry.adapters.kafka.library import Dead, Producer, Told
 from outcry.adapters.kafka.producer import Sender
 from outcry.ports import OutcomeUnknown, OutOfService
@@ -35,7 +36,7 @@ class Script:
 async def sender(*producers: Producer) -> AsyncIterator[Sender]:
     """A sender whose library makes these producers, one after another."""
     left = iter(producers)
-    opened = Sender("nowhere:9", "orders", lambda servers, topic: next(left))
+    opened = Sender(Brokers(servers="nowhere:9"), "orders", lambda brokers, topic: next(left))
     opened.open()
     await opened.ready(5)
     yield opened

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from outcry.adapters.kafka import KafkaJournal, Library, library_named
+from outcry.adapters.kafka import Brokers, KafkaJournal, Library, library_named
 
 PARTITIONS = 4
 CLIENTS = {"kafka": "kafka-python", "confluent": "confluent"}  # the settings' names, by the tests' ids
@@ -45,10 +45,12 @@ def kafka_library(client: str) -> Library:
 
 @contextlib.asynccontextmanager
 async def kafka_journal(
-    servers: str = "", partitions: int = PARTITIONS, *, client: str = "kafka"
+    brokers: Brokers | None = None, partitions: int = PARTITIONS, *, client: str = "kafka"
 ) -> AsyncIterator[KafkaJournal]:
     """A journal on a new topic, which is deleted at the end."""
-    journal = KafkaJournal(servers or kafka_servers(), f"test-{secrets.token_hex(6)}", kafka_library(client))
+    journal = KafkaJournal(
+        brokers or Brokers(servers=kafka_servers()), f"test-{secrets.token_hex(6)}", kafka_library(client)
+    )
     await asyncio.to_thread(journal.topic.create, partitions, 1, 7)
     await journal.open(partitions)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from outcry.adapters.kafka import KafkaJournal
+from outcry.adapters.kafka import Brokers, KafkaJournal
 from outcry.adapters.postgres import PgStore
 from outcry.market.commands import PlaceOrder
 from outcry.ports import OutcomeUnknown, OutOfService
@@ -34,7 +34,7 @@ class KafkaRoom(PgRoom):
 
     async def open(self) -> None:
         self.topic = f"test-{secrets.token_hex(6)}"
-        self.kafka = KafkaJournal(kafka_servers(), self.topic, kafka_library(self.client))
+        self.kafka = KafkaJournal(Brokers(servers=kafka_servers()), self.topic, kafka_library(self.client))
         self._journals = [self.kafka]
         await self.make_topic()
         await self.kafka.open(len(self.partitions))
@@ -83,7 +83,7 @@ class KafkaRoom(PgRoom):
 
     async def start_elsewhere(self) -> None:
         """Starts an engine that has read nothing yet, as another process would."""
-        self._journals.append(KafkaJournal(kafka_servers(), self.topic, kafka_library(self.client)))
+        self._journals.append(KafkaJournal(Brokers(servers=kafka_servers()), self.topic, kafka_library(self.client)))
         await self._journals[-1].open(len(self.partitions))
         self.engine = self.new_engine(journal=self._journals[-1], lease_ms=LEASE_MS)
         await self.start()

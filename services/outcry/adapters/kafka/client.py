@@ -1,5 +1,6 @@
-"""How kafka-python is set up here; its defaults that lose or repeat records are named and cured."""
+"""Where Kafka is, and how kafka-python is set up here; its defaults that lose or repeat records are named and cured."""
 
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 REQUEST_MS: Final = 4_000  # for one request; must be less than the delivery timeout
@@ -7,6 +8,49 @@ DELIVERY_MS: Final = 7_000  # for a record to be acknowledged before the produce
 MAX_REQUEST_BYTES: Final = 1 << 20
 METADATA_SECONDS: Final = 5.0  # for a new client to learn of the topic
 FETCH_MS: Final = 100  # how long a broker keeps a reader waiting for news
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brokers:
+    """Where Kafka is and how it is spoken to. ``protocol`` and ``mechanism`` are Kafka's own words, in any case."""
+
+    servers: str  # host:port,host:port
+    protocol: str = "plaintext"
+    ca_file: str = ""  # who vouches for the brokers' certificates; empty: the system's list
+    mechanism: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def has_login(self) -> bool:
+        """Whether the brokers want to know who comes."""
+        return self.protocol.lower().startswith("sasl")
+
+    def for_kafka_python(self) -> dict[str, Any]:
+        """The arguments of every client of kafka-python."""
+        given: dict[str, Any] = {
+            "bootstrap_servers": self.servers.split(","), "security_protocol": self.protocol.upper(),
+            "ssl_cafile": self.ca_file or None,
+        }  # fmt: skip
+        if self.has_login:
+            given |= {
+                "sasl_mechanism": self.mechanism.upper(), "sasl_plain_username": self.username,
+                "sasl_plain_password": self.password,
+            }  # fmt: skip
+        return given
+
+    def for_librdkafka(self) -> dict[str, Any]:
+        """The properties of every client of librdkafka."""
+        given = {"bootstrap.servers": self.servers, "security.protocol": self.protocol.lower()}
+        if self.ca_file:
+            given["ssl.ca.location"] = self.ca_file
+        if self.has_login:
+            given |= {
+                "sasl.mechanism": self.mechanism.upper(), "sasl.username": self.username,
+                "sasl.password": self.password,
+            }  # fmt: skip
+        return given
+
 
 COMMON: Final[dict[str, Any]] = {
     "request_timeout_ms": REQUEST_MS,

@@ -10,7 +10,14 @@ from typing import Any, Final
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from outcry.adapters.kafka.client import DELIVERY_MS, FETCH_MS, MAX_REQUEST_BYTES, METADATA_SECONDS, REQUEST_MS
+from outcry.adapters.kafka.client import (
+    DELIVERY_MS,
+    FETCH_MS,
+    MAX_REQUEST_BYTES,
+    METADATA_SECONDS,
+    REQUEST_MS,
+    Brokers,
+)
 from outcry.adapters.kafka.library import Dead, Library, Lost, Told
 from outcry.ports import OutOfService
 from outcry.rows import Record
@@ -55,11 +62,11 @@ CONSUMER: Final[dict[str, Any]] = {
 class ConfluentProducer:
     """Keeps ``library.Producer``; acknowledgements come in a thread that polls for them."""
 
-    def __init__(self, servers: str, topic: str) -> None:
+    def __init__(self, brokers: Brokers, topic: str) -> None:
         """Raises OutOfService."""
         self._topic = topic
         with _in_service():
-            self._producer = confluent_kafka.Producer({**PRODUCER, "bootstrap.servers": servers})
+            self._producer = confluent_kafka.Producer({**PRODUCER, **brokers.for_librdkafka()})
             _know(self._producer, topic)
         self._ended = threading.Event()
         self._polling = threading.Thread(target=self._poll_on, name="kafka-acknowledgements", daemon=True)
@@ -94,13 +101,13 @@ def _tell(told: Told, error: KafkaError | None, message: "Message[Any, Any]") ->
 class ConfluentConsumer:
     """Keeps ``library.Consumer``."""
 
-    def __init__(self, servers: str, topic: str) -> None:
+    def __init__(self, brokers: Brokers, topic: str) -> None:
         """Raises OutOfService."""
         self._topic = topic
         self._left: set[int] = set()  # partitions that were assigned and are not read now
         self._lost: dict[int, str] = {}  # why that is so, until it is told
         with _in_service():
-            self._consumer = confluent_kafka.Consumer({**CONSUMER, "bootstrap.servers": servers})
+            self._consumer = confluent_kafka.Consumer({**CONSUMER, **brokers.for_librdkafka()})
             _know(self._consumer, topic)
 
     def assign(self, positions: Mapping[int, int]) -> None:

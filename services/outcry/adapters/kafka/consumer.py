@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from outcry.adapters.kafka.client import Brokers
 from outcry.adapters.kafka.library import Consumer, Lost
 from outcry.ports import JournalBroken, OutOfService
 from outcry.rows import Record
@@ -24,8 +25,8 @@ Positions = Mapping[int, int]
 class Follower:
     """Reads ahead of the positions that were asked for last; ``read`` is for the event loop, one reader at a time."""
 
-    def __init__(self, servers: str, topic: str, make: Callable[[str, str], Consumer]) -> None:
-        self._make = partial(make, servers, topic)
+    def __init__(self, brokers: Brokers, topic: str, make: Callable[[Brokers, str], Consumer]) -> None:
+        self._make = partial(make, brokers, topic)
         self._lock = threading.Condition()
         self._held: dict[int, deque[Record]] = {}  # read and not taken yet, by partition
         self._next: dict[int, int] = {}  # the offset that is taken next

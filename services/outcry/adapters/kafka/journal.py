@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from outcry.adapters.kafka.client import Brokers
 from outcry.adapters.kafka.consumer import Follower
 from outcry.adapters.kafka.library import Library
 from outcry.adapters.kafka.producer import Sender
@@ -21,12 +22,12 @@ class KafkaJournal:
     consumer of its own, so that it disturbs no follower.
     """
 
-    def __init__(self, servers: str, topic: str, library: Library) -> None:
+    def __init__(self, brokers: Brokers, topic: str, library: Library) -> None:
         """``library`` sends and reads; the topic itself is asked about through kafka-python whatever it is."""
-        self.topic = Topic(servers, topic)
-        self.sender = Sender(servers, topic, library.producer)
-        self._follower = Follower(servers, topic, library.consumer)
-        self._spot = Follower(servers, topic, library.consumer)
+        self.topic = Topic(brokers, topic)
+        self.sender = Sender(brokers, topic, library.producer)
+        self._follower = Follower(brokers, topic, library.consumer)
+        self._spot = Follower(brokers, topic, library.consumer)
         self._one_look = asyncio.Lock()
 
     async def open(self, partitions: int) -> None:

@@ -7,6 +7,7 @@ What is common to all, that is when a producer is given up, what a hole in the l
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+from outcry.adapters.kafka.client import Brokers
 from outcry.ports import OutOfService
 from outcry.rows import Record
 
@@ -51,10 +52,10 @@ class Consumer(Protocol):
 
 
 class Library(NamedTuple):
-    """How one is asked for a producer and a consumer: with the bootstrap servers and the topic. Both block."""
+    """How one is asked for a producer and a consumer: with the brokers and the topic. Both block."""
 
-    producer: Callable[[str, str], Producer]
-    consumer: Callable[[str, str], Consumer]
+    producer: Callable[[Brokers, str], Producer]
+    consumer: Callable[[Brokers, str], Consumer]
 
 
 def library_named(name: str) -> Library:

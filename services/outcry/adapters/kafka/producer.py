@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from outcry.adapters.kafka.client import DELIVERY_MS
+from outcry.adapters.kafka.client import DELIVERY_MS, Brokers
 from outcry.adapters.kafka.library import Dead, Producer
 from outcry.ports import OutcomeUnknown, OutOfService
 
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 class Sender:
     """``open`` once, then ``send`` from the event loop; producers come and go in a thread behind it."""
 
-    def __init__(self, servers: str, topic: str, make: Callable[[str, str], Producer]) -> None:
-        self._servers = servers
-        self._make = partial(make, servers, topic)
+    def __init__(self, brokers: Brokers, topic: str, make: Callable[[Brokers, str], Producer]) -> None:
+        self._servers = brokers.servers
+        self._make = partial(make, brokers, topic)
         self._producer: Producer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending: dict[_Parcel, None] = {}

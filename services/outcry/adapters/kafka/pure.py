@@ -8,7 +8,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import IllegalStateError, KafkaError, LogTruncationError, OffsetOutOfRangeError
 
-from outcry.adapters.kafka.client import CONSUMER, METADATA_SECONDS, PRODUCER
+from outcry.adapters.kafka.client import CONSUMER, METADATA_SECONDS, PRODUCER, Brokers
 from outcry.adapters.kafka.library import Dead, Library, Lost, Told
 from outcry.ports import OutOfService
 from outcry.rows import Record
@@ -19,11 +19,11 @@ FAULTS = (KafkaError, OSError, ValueError)  # what kafka-python raises where Kaf
 class PureProducer:
     """Keeps ``library.Producer``. One that let a record expire never sends again: its producer id is lost for good."""
 
-    def __init__(self, servers: str, topic: str) -> None:
+    def __init__(self, brokers: Brokers, topic: str) -> None:
         """Raises OutOfService."""
         self._topic = topic
         try:
-            self._producer = KafkaProducer(bootstrap_servers=servers.split(","), **PRODUCER)
+            self._producer = KafkaProducer(**brokers.for_kafka_python(), **PRODUCER)
         except FAULTS as trouble:
             raise OutOfService(f"{type(trouble).__name__}: {trouble}") from None
         deadline = time.monotonic() + METADATA_SECONDS
@@ -54,11 +54,11 @@ def _tell(told: Told, outcome: Any) -> None:
 class PureConsumer:
     """Keeps ``library.Consumer``."""
 
-    def __init__(self, servers: str, topic: str) -> None:
+    def __init__(self, brokers: Brokers, topic: str) -> None:
         """Raises OutOfService."""
         self._topic = topic
         with _in_service():
-            self._consumer = KafkaConsumer(bootstrap_servers=servers.split(","), **CONSUMER)
+            self._consumer = KafkaConsumer(**brokers.for_kafka_python(), **CONSUMER)
 
     def assign(self, positions: Mapping[int, int]) -> None:
         with _in_service():

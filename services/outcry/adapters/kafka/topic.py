@@ -10,7 +10,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
-from outcry.adapters.kafka.client import ADMIN
+from outcry.adapters.kafka.client import ADMIN, Brokers
 from outcry.ports import Damaged, OutOfService
 
 DAY_MS: Final = 86_400_000
@@ -22,9 +22,9 @@ NEEDED: Final = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppen
 class Topic:
     """Asks Kafka about one topic. Every method blocks: call it in a thread. Raises OutOfService, Damaged."""
 
-    def __init__(self, servers: str, name: str) -> None:
+    def __init__(self, brokers: Brokers, name: str) -> None:
         self.name = name
-        self._servers = servers
+        self._brokers = brokers
         self._admin: KafkaAdminClient | None = None
         self._lock = threading.Lock()
         self._size = 0
@@ -138,14 +138,14 @@ class Topic:
         with self._lock:
             try:
                 if self._admin is None:
-                    self._admin = KafkaAdminClient(bootstrap_servers=self._servers.split(","), **ADMIN)
+                    self._admin = KafkaAdminClient(**self._brokers.for_kafka_python(), **ADMIN)
                 return question(self._admin)
             except TopicAlreadyExistsError:
                 raise
             except UnknownTopicOrPartitionError:
                 raise OutOfService(f"Kafka has no topic {self.name!r}. Run: outcry setup.") from None
             except (KafkaError, OSError) as trouble:
-                raise OutOfService(f"Kafka at {self._servers} cannot be asked: {trouble}.") from None
+                raise OutOfService(f"Kafka at {self._brokers.servers} cannot be asked: {trouble}.") from None
 
 
 def _values(answer: Any, name: str) -> dict[str, str]:

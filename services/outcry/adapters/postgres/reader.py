@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
+import asyncpg
 from sqlalchemy import Executable, Row, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from outcry.adapters.breaker import Breaker
 from outcry.adapters.postgres.faults import TROUBLE, fault_of
-from outcry.adapters.postgres.schema import driver_url
+from outcry.adapters.postgres.schema import DRIVER
 from outcry.ports import OutOfService
 
 CONNECT_SECONDS: Final = 5
@@ -49,8 +51,8 @@ class Reader:
 
     def __init__(self, url: str, breaker: Breaker) -> None:
         self._engine = create_async_engine(
-            driver_url(url), pool_size=CONNECTIONS, max_overflow=0, pool_timeout=CONNECT_SECONDS, hide_parameters=True,
-            connect_args={"timeout": CONNECT_SECONDS, "server_settings": SETTINGS},
+            DRIVER, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=CONNECT_SECONDS, hide_parameters=True,
+            async_creator=partial(asyncpg.connect, url, timeout=CONNECT_SECONDS, server_settings=SETTINGS),
         )  # fmt: skip
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._steady = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

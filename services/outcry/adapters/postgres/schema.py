@@ -1,6 +1,7 @@
 """The database's schema: ``migrate`` carries it forward, ``check`` says in plain words when it does not fit."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from typing import Final
 
@@ -21,6 +22,7 @@ DAY_MS: Final = 86_400_000
 LOCK_SECONDS: Final = 10
 MIGRATION_LOCK: Final = 0x4F757463  # "Outc": one migration at a time
 
+DRIVER: Final = "postgresql+asyncpg://"  # SQLAlchemy's; asyncpg itself reads the URL, with all that it says of TLS
 VERSIONS: Final = "SELECT to_regclass('public.alembic_version') IS NOT NULL"
 
 
@@ -29,7 +31,7 @@ async def migrate(url: str, stop_at: str = "head") -> str:
 
     Raises OutOfService (another migration runs, a table is in use, no such server), Damaged (a newer schema).
     """
-    engine = create_async_engine(driver_url(url), poolclass=NullPool)
+    engine = create_async_engine(DRIVER, async_creator=partial(asyncpg.connect, url), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await _lock(connection)
@@ -96,8 +98,3 @@ async def _version_there(connection: AsyncConnection) -> str | None:
     if not (await connection.exec_driver_sql(VERSIONS)).scalar():
         return None
     return (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar()
-
-
-def driver_url(url: str) -> str:
-    """SQLAlchemy names the driver in the scheme."""
-    return "postgresql+asyncpg://" + url.partition("://")[2]

@@ -6,14 +6,13 @@ redis-py wakes a coroutine for every message; here one chunk of the socket is re
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import hiredis
 
-from outcry.adapters.redis.client import end
+from outcry.adapters.redis.client import SECURE, end, trusted_by
 
 CONNECT_SECONDS: Final = 2.0
 FIRST_RETRY_SECONDS: Final = 0.05
@@ -179,8 +178,8 @@ async def _connect(url: str, protocol: Callable[[], _Wire]) -> _Wire:
     loop = asyncio.get_running_loop()
     if parts.scheme == "unix":
         _, wire = await loop.create_unix_connection(protocol, parts.path)
-    elif parts.scheme in ("redis", "rediss"):
-        context = ssl.create_default_context() if parts.scheme == "rediss" else None
+    elif parts.scheme in ("redis", SECURE):
+        context = trusted_by(url) if parts.scheme == SECURE else None
         host, port = parts.hostname or "localhost", parts.port or 6379
         _, wire = await loop.create_connection(protocol, host, port, ssl=context)
     else:

@@ -2,10 +2,13 @@
 
 import asyncio
 import hashlib
+import ssl
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Connection, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
@@ -13,6 +16,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 TROUBLE: Final = (RedisError, OSError, TimeoutError)  # what a component that cannot be asked looks like
 
+SECURE: Final = "rediss"  # the scheme of Redis over TLS
 MAX_CONNECTIONS: Final = 16  # of one client; whoever finds them all busy waits as for an answer
 END_SECONDS: Final = 0.2  # before a task that was canceled is canceled again
 
@@ -30,20 +34,35 @@ async def end(*tasks: "asyncio.Task[None] | None") -> None:
 def connect(url: str, timeout_seconds: float) -> Redis:
     """A client that tries once: whoever asks knows better whether a second time makes sense."""
     pool = BlockingConnectionPool.from_url(
-        url, connection_class=Wire, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_seconds,
+        url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds, max_connections=MAX_CONNECTIONS, timeout=timeout_seconds,
     )  # fmt: skip
+    pool.connection_class = SecureWire if urlsplit(url).scheme == SECURE else Wire
     return Redis.from_pool(pool)
 
 
-class Wire(Connection):
-    """A connection that breaks in one way: uvloop says RuntimeError where it broke before it was written to."""
+def trusted_by(url: str) -> ssl.SSLContext:
+    """Whom a client believes who asks at ``rediss://...?ssl_ca_certs=FILE``; without a file the system's list."""
+    given = parse_qs(urlsplit(url).query).get("ssl_ca_certs", [None])
+    return ssl.create_default_context(cafile=given[0])
+
+
+class _BreaksInOneWay(AbstractConnection):
+    """uvloop says RuntimeError where a connection broke before it was written to."""
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         try:
             await super().send_packed_command(command, check_health)
         except RuntimeError as closed:
             raise ConnectionLost(str(closed)) from closed
+
+
+class Wire(_BreaksInOneWay, Connection):
+    """A connection over TCP."""
+
+
+class SecureWire(_BreaksInOneWay, SSLConnection):
+    """A connection over TLS."""
 
 
 class Script:

@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -44,6 +44,7 @@ class Founding:
     seal: Seal
     settings: Settings
     progress: Progress
+    given: Mapping[int, tuple[str, str]] = field(default_factory=dict)  # account -> API key and secret to issue
     issued: list[IssuedKey] = field(default_factory=list)
     _told: bool = False
 
@@ -68,8 +69,11 @@ class Founding:
                 await self.ledger.create_account(row, ACTOR)
 
     async def _issue_keys(self) -> None:
-        """The documented keys where only this machine can use them, random ones elsewhere."""
+        """Those that are given; else documented ones where only this machine can use them, random ones elsewhere."""
         stored = await self.ledger.keys()
+        for account_id, (api_key, secret) in self.given.items():
+            if all(key.api_key != api_key for key in stored):
+                await self._issue(IssuedKey(api_key, secret, account_id))
         documented = {api_key for api_key, _, _ in demo.DEMO_KEYS}
         for api_key, secret, account_id in demo.DEMO_KEYS:
             own = {key.api_key: key for key in stored if key.account_id == account_id}
@@ -79,7 +83,7 @@ class Founding:
                     await self._issue(issued)
                 elif not own[api_key].revoked_ms:
                     self.issued.append(issued)
-            elif not own.keys() - documented:
+            elif account_id not in self.given and not own.keys() - documented:
                 await self._issue(IssuedKey(secrets.token_hex(32), secrets.token_hex(32), account_id))
 
     async def _issue(self, key: IssuedKey) -> None:

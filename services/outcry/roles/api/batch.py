@@ -10,6 +10,7 @@ from outcry.ports import Outcome
 from outcry.roles.api.answers import placed
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
 from outcry.roles.api.errors import UNKNOWN_OUTCOME, Refusal
+from outcry.roles.api.features import BATCH
 from outcry.roles.api.idempotency import StoredAnswer, once, refused
 from outcry.roles.api.intents import Place
 from outcry.roles.api.orderform import ORDER_PARAMS, Caller, caller_of, place_of
@@ -174,6 +175,7 @@ ENDPOINTS: Final = [
         path="/v1/orders:batch",
         answer=place_batch,
         security=TRADE,
+        feature=BATCH,
         orders=1,
         params=(
             Param(

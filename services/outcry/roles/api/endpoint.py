@@ -92,3 +92,4 @@ class Endpoint:
     summary: str = ""
     example: Any = None
     tag: str = "market data"
+    feature: str = ""  # of features.FEATURES, where it can be switched off

@@ -171,6 +171,7 @@ class Gate:
         return signing.valid_until_us(sent["timestamp"], sent.get("recvWindow"), self.venue.clock.now_us())
 
     def _call(self, endpoint: Endpoint, sent: Mapping[str, Any], credential: Credential | None) -> Call:
+        self.venue.features.require(endpoint.feature)
         found = self._recipes.get(id(endpoint))
         if found is None:
             found = endpoint, Recipe(endpoint.params, strict=endpoint.path.startswith(NATIVE))

@@ -8,6 +8,7 @@ from outcry.ports import Outcome
 from outcry.roles.api.answers import canceled, report
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
 from outcry.roles.api.errors import Refusal, unwanted
+from outcry.roles.api.features import LISTS
 from outcry.roles.api.intents import Cancel, Place, PlacePair
 from outcry.roles.api.orderform import (
     RESPONSE_TYPE,
@@ -222,6 +223,7 @@ ENDPOINTS: Final = [
         path="/api/v3/orderList/oco",
         answer=place_pair,
         security=TRADE,
+        feature=LISTS,
         orders=2,
         params=(SYMBOL, SIDE, _QUANTITY, _LIST_NAME, *_leg_params("above"), *_leg_params("below"), RESPONSE_TYPE, STP),
         ws="orderList.place.oco",
@@ -234,6 +236,7 @@ ENDPOINTS: Final = [
         path="/api/v3/order/oco",
         answer=place_pair_by_sides,
         security=TRADE,
+        feature=LISTS,
         orders=2,
         params=(
             SYMBOL,

@@ -10,6 +10,7 @@ from outcry.market.terms import SELL
 from outcry.roles.api import exchangeinfo, tickers
 from outcry.roles.api.endpoint import Call, Endpoint, Param
 from outcry.roles.api.errors import overloaded
+from outcry.roles.api.features import KLINES
 from outcry.roles.api.intervals import Span, refuse_together, shift_of
 from outcry.roles.api.klines import kline_json, klines_of
 from outcry.roles.api.selection import END_TIME, FROM_ID, LIMIT, START_TIME, SYMBOL, SYMBOL_STATUS, the_symbol
@@ -193,10 +194,12 @@ ENDPOINTS: Final = [
     ),
     Endpoint(
         method="GET", path="/api/v3/klines", answer=klines, weight=2, params=_KLINE_PARAMS, ws="klines",
+        feature=KLINES,
         summary="Candles", example=[_KLINE],
     ),
     Endpoint(
         method="GET", path="/api/v3/uiKlines", answer=klines, weight=2, params=_KLINE_PARAMS, ws="uiKlines",
+        feature=KLINES,
         summary="Candles for charts", example=[_KLINE],
     ),
     Endpoint(

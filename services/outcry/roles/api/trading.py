@@ -19,6 +19,7 @@ from outcry.ports import Outcome, OutOfService
 from outcry.roles.api.answers import answer_of, canceled, canceled_lists, ended, placed, replaced
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
 from outcry.roles.api.errors import Refusal, market_closed
+from outcry.roles.api.features import AMEND, CANCEL_REPLACE
 from outcry.roles.api.idempotency import StoredAnswer, once, refused
 from outcry.roles.api.intents import Amend, Cancel, CancelOpen, Intent, Place, Replace
 from outcry.roles.api.latecomers import taken
@@ -343,6 +344,7 @@ ENDPOINTS: Final = [
         path="/api/v3/order/cancelReplace",
         answer=cancel_replace,
         security=TRADE,
+        feature=CANCEL_REPLACE,
         params=(
             *ORDER_PARAMS,
             Param(name="cancelReplaceMode", kind="enum", required=True, values=tuple(MODES), example="STOP_ON_FAILURE"),
@@ -372,6 +374,7 @@ ENDPOINTS: Final = [
         path="/api/v3/order/amend/keepPriority",
         answer=amend_order,
         security=TRADE,
+        feature=AMEND,
         weight=4,
         params=(
             SYMBOL,

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from outcry.market.instrument import Instrument
 from outcry.ports import Clock, Ledger, Listener, Shared
 from outcry.roles.api.desk import Desk
+from outcry.roles.api.features import Features
 from outcry.roles.api.positions import Positions
 from outcry.roles.api.tickerstats import TickerStatistics
 from outcry.settings import Settings
@@ -35,6 +36,7 @@ class Venue:
     last_prices: dict[int, int] = field(default_factory=dict)  # ticks by symbol id; 0 or absent: none yet
     halted: Mapping[int, str] = field(default_factory=dict)  # partitions that wait for a person, and why
     operator: Operator | None = None  # None in a process without an operator's verbs
+    features: Features = field(default_factory=Features)
     telemetry: Telemetry = field(default_factory=Telemetry)
     status: dict[str, Any] = field(default_factory=dict)  # component -> {"status","detail"} for health
 
