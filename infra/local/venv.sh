@@ -87,7 +87,7 @@ fi
 if [ "$own" = own ]; then
     # A .pth file is all that an editable install of a pure package needs; no build backend has to be fetched.
     site=$("$directory/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    echo "$root/services" > "$site/outcry.pth"
+    printf '%s\n' "$root/services" "$root/operators" > "$site/outcry.pth"
     cat > "$directory/bin/outcry" <<SCRIPT
 #!/bin/sh
 exec "$directory/bin/python" -m outcry "\$@"
