@@ -65,6 +65,9 @@ redis.mode is external: name the Secret with the URL in redis.{{ $which }}.exter
     {{- end -}}
   {{- end -}}
   {{- $canary := get $values.canary $role -}}
+  {{- if and $canary.enabled (ne (last $canary.steps | int) 100) }}
+the last of canary.{{ $role }}.steps must be 100
+  {{- end -}}
   {{- if and $canary.enabled (not $component.enabled) }}
 canary.{{ $role }}.enabled needs {{ $role }}.enabled
   {{- end -}}

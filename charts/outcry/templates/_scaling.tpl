@@ -79,9 +79,9 @@ spec:
   minReplicas: {{ $autoscaling.minReplicas | int }}
   maxReplicas: {{ $autoscaling.maxReplicas | int }}
   metrics:
-    {{- range include "outcry.triggers" . | fromYamlArray }}
+    {{- range $trigger := include "outcry.triggers" . | fromYamlArray }}
     {{- range $resource := list "cpu" "memory" }}
-    {{- with get . $resource }}
+    {{- with get $trigger $resource }}
     - type: Resource
       resource:
         name: {{ $resource }}
