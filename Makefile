@@ -69,7 +69,7 @@ format: setup-test  ## Rewrite the code in the house format
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 lock: setup-test  ## Pin every requirement again, with hashes
-	@for name in run operator otel confluent test client-ccxt client-python-binance client-freqtrade bench; do \
+	@for name in run operator otel confluent compile test client-ccxt client-python-binance client-freqtrade bench; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links -o requirements/$$name.txt requirements/$$name.in || exit 1; done
 
