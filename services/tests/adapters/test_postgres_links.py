@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from outcry.adapters.postgres import PgStore, database
+from outcry.adapters.postgres import PgStore, database, reader, rollcall
 from outcry.ports import OutcomeUnknown, OutOfService
 from tests.support.links import Link
 from tests.support.postgres import migrated_database
@@ -16,10 +16,13 @@ OWNER = "engine-0/1"
 
 
 @contextlib.asynccontextmanager
-async def linked_store(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[PgStore, Link]]:
+async def linked_store(
+    monkeypatch: pytest.MonkeyPatch, answer_seconds: float = 0.5
+) -> AsyncIterator[tuple[PgStore, Link]]:
     """A store that reaches its database through a link, and gives an answer up after half a second."""
-    monkeypatch.setattr(database, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(database, "SMALL_SECONDS", 0.5)
+    for bound in ("ANSWER_SECONDS", "SMALL_SECONDS"):
+        monkeypatch.setattr(database, bound, answer_seconds)
+    monkeypatch.setattr(reader, "ANSWER_SECONDS", answer_seconds)
     with migrated_database() as url:
         parts = urlsplit(url)
         link = Link("store-postgres", parts.port or 0)
@@ -43,3 +46,42 @@ async def test_a_lost_database_is_given_up_and_reached_again(monkeypatch: pytest
                 await asyncio.wait_for(question, 10)
         assert await store.lease.takeover(0, OWNER) is not None
         assert (await store.lease.look()).leases
+
+
+async def test_connections_that_lost_their_server_are_given_up_together_and_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those at work, those at rest, the writer and the readers; by its own bound each would be given up after 30 s."""
+    async with linked_store(monkeypatch, answer_seconds=30) as (store, link):
+        assert await store.lease.takeover(0, OWNER) is not None
+        await asyncio.gather(*(store.ledger.checkpoints(0) for _ in range(8)), *(store.ledger.ping() for _ in range(8)))
+        assert store.connections[1] == database.HOLDERS
+        link.lose_servers()
+        waiting = asyncio.create_task(store.ledger.checkpoints(0))
+        async with asyncio.timeout(10):
+            with pytest.raises((OutOfService, OutcomeUnknown)):
+                await waiting
+            for _ in range(database.HOLDERS):
+                assert await store.ledger.checkpoints(0) == []
+            await store.ledger.ping()
+            assert await store.lease.takeover(0, OWNER) is not None
+
+
+async def test_a_roll_call_ends_no_connection_that_the_server_has_and_none_while_it_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rollcall, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(rollcall, "CONNECT_SECONDS", 0.2)
+    async with linked_store(monkeypatch, answer_seconds=30) as (store, link):
+        rolls = store._database.rolls
+        mine = await store._database.connect(database.SHARED_SETTINGS)
+        assert await rolls.call() == 0
+        link.is_silent = True
+        assert (await rolls.call(), await rolls.call()) == (None, None)
+        link.heal()
+        assert await rolls.call() == 0
+        assert not mine.is_closed()
+        pid, began = rolls._sessions[mine]
+        rolls._sessions[mine] = (pid, began.replace(year=began.year - 1))
+        assert await rolls.call() == 1, "the process's id is another session's now"
+        assert mine.is_closed()

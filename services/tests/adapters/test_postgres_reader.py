@@ -195,7 +195,7 @@ async def test_a_snapshot_sees_one_moment(store: PgStore) -> None:
 async def test_who_finds_no_free_connection_is_refused_after_a_while(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(reader, "WAIT_SECONDS", 0.2)
     monkeypatch.setattr(reader, "CONNECTIONS", 1)
     store = PgStore(database)
     await store.ledger.ping()

@@ -84,3 +84,11 @@ def test_an_order_whose_end_was_not_told_on_a_socket_that_stayed_is_a_gap(report
 def test_an_order_that_no_socket_covers_is_to_be_read(span: Span) -> None:
     viewer = judged(order(), ROW, span)
     assert (viewer.gaps, viewer.counts["orders to be read, as their socket ended"]) == ([], 1)
+
+
+async def test_an_empty_venue_is_followed_from_its_first_update_on(viewer: MarketViewer) -> None:
+    viewer.markets["BTCUSD"] = Market(u=0)
+    viewer.take(diff(1, 2, ("99.0", "7.0")))
+    assert viewer.markets["BTCUSD"].book == {("b", "99.0"): "7.0"}
+    viewer.take(diff(4, 4))
+    assert len(viewer.gaps) == 1

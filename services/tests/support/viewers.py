@@ -66,9 +66,9 @@ class Viewer:
 
 @dataclass
 class Market:
-    """One symbol as its viewer knows it; ``u`` 0: no snapshot yet."""
+    """One symbol as its viewer knows it; ``u`` -1: no snapshot yet."""
 
-    u: int = 0
+    u: int = -1
     trade: int = 0  # the last one of this socket
     first: bool = True  # no diff since the snapshot
     book: Book = field(default_factory=dict)
@@ -162,7 +162,7 @@ class MarketViewer(Viewer):
             market.trade = event["t"]
             self.counts["trades"] += 1
         elif event["e"] == "depthUpdate":
-            if market.u:
+            if market.u >= 0:
                 self._step(event["s"], event)
             else:
                 market.early.append(event)

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 import asyncpg
 
 from outcry.adapters.breaker import Breaker, Watch
 from outcry.adapters.postgres.faults import TROUBLE, fault_of
+from outcry.adapters.postgres.reader import SETTINGS as READER_SETTINGS
 from outcry.adapters.postgres.reader import Reader
+from outcry.adapters.postgres.rollcall import RollCall
 from outcry.adapters.postgres.schema import check
 from outcry.adapters.postgres.writer import Connection, Writer
 
@@ -53,7 +55,9 @@ class Database:
         self.topic = topic
         self.lease_ms = lease_ms
         self.writer = Writer(lambda: self.connect(WRITER_SETTINGS), SMALL_SECONDS)
-        self.reader = Reader(url, Breaker("database", watch))
+        self.reader = Reader(lambda: self.connect(READER_SETTINGS), Breaker("database", watch))
+        self.rolls = RollCall(lambda: self._dial(SHARED_SETTINGS))
+        self._calling: asyncio.Task[None] | None = None
         self._pool: Pool | None = None
 
     @property
@@ -77,16 +81,21 @@ class Database:
             try:
                 self._pool = await asyncpg.create_pool(
                     self.url, min_size=1, max_size=HOLDERS, timeout=CONNECT_SECONDS, server_settings=SHARED_SETTINGS,
-                    reset=_keep, max_inactive_connection_lifetime=0,
+                    init=self.rolls.enter, reset=_keep, max_inactive_connection_lifetime=0,
                 )  # fmt: skip
                 async with self._pool.acquire() as connection:
                     await check(connection)
             except TROUBLE as error:
                 raise fault_of(error) from error
+            self._calling = asyncio.create_task(self.rolls.run())
             undo.pop_all()
 
     async def close(self) -> None:
         """Lets work under way end, then disconnects."""
+        if self._calling is not None:
+            self._calling.cancel()
+            await asyncio.wait([self._calling])
+            self._calling = None
         await self.writer.close()
         if self._pool is not None:
             await self._pool.close()
@@ -126,6 +135,12 @@ class Database:
 
     async def connect(self, settings: dict[str, str]) -> Connection:
         """A connection of its own. Raises what asyncpg raises."""
+        connection = await self._dial(settings)
+        async with _ended_by_trouble(connection):
+            await self.rolls.enter(connection)
+        return connection
+
+    async def _dial(self, settings: dict[str, str]) -> Connection:
         return await asyncpg.connect(self.url, timeout=CONNECT_SECONDS, server_settings=settings)
 
 
@@ -139,7 +154,7 @@ async def _answering(connection: Connection, seconds: float) -> AsyncIterator[No
         async with asyncio.timeout(seconds):
             yield
     except (TimeoutError, asyncio.CancelledError):
-        connection.terminate()
+        _end(connection)
         raise
 
 
@@ -152,7 +167,13 @@ async def _ended_by_trouble(connection: Connection) -> AsyncIterator[None]:
         done = True
     finally:
         if not done:
-            connection.terminate()
+            _end(connection)
+
+
+def _end(connection: Connection) -> None:
+    """What ended it may have given it back to the pool already."""
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _keep(connection: Connection) -> None:

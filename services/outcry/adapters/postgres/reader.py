@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
-import asyncpg
 from sqlalchemy import Executable, Row, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -14,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from outcry.adapters.breaker import Breaker
 from outcry.adapters.postgres.faults import TROUBLE, fault_of
 from outcry.adapters.postgres.schema import DRIVER
+from outcry.adapters.postgres.writer import Connection
 from outcry.ports import OutOfService
 
-CONNECT_SECONDS: Final = 5
+WAIT_SECONDS: Final = 5  # for a free connection
 CONNECTIONS: Final = 5
 MAX_WAITING: Final = 4096  # calls at once; beyond it the ledger says that it is out of service
 ANSWER_SECONDS: Final = 15  # then a call is given up; the server itself ends statements earlier
@@ -49,10 +48,10 @@ T = TypeVar("T")
 class Reader:
     """Opens on first use, within one event loop. All of it raises OutOfService and Damaged."""
 
-    def __init__(self, url: str, breaker: Breaker) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], breaker: Breaker) -> None:
         self._engine = create_async_engine(
-            DRIVER, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=CONNECT_SECONDS, hide_parameters=True,
-            async_creator=partial(asyncpg.connect, url, timeout=CONNECT_SECONDS, server_settings=SETTINGS),
+            DRIVER, async_creator=connect, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_SECONDS,
+            hide_parameters=True,
         )  # fmt: skip
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._steady = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
