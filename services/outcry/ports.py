@@ -13,6 +13,7 @@ from outcry.facts import MarketUpdate as MarketUpdate
 from outcry.facts import Outcome as Outcome
 from outcry.facts import Publication as Publication
 from outcry.leases import Lease as Lease
+from outcry.loading import Restoring as Restoring
 from outcry.rows import (
     AccountRow,
     AmendmentRow,
@@ -113,7 +114,9 @@ class EngineLedger(Protocol):
         When that is fewer than were given, nothing was committed. Raises IntakeMissing, OutcomeUnknown.
         """
 
-    async def load(self, part: int) -> PartState: ...
+    async def load(self, part: int, to: Restoring | None = None) -> PartState:
+        """A partition in one snapshot; ``to`` is given the open orders in pieces, and the state returned has none."""
+
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None: ...
     async def checkpoints(self, part: int) -> list[Checkpoint]: ...
 

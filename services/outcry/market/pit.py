@@ -27,7 +27,7 @@ from outcry.market.entry import place
 from outcry.market.events import AnyEvent, InstrumentChanged, OrderRejected
 from outcry.market.floor import Market, Register
 from outcry.market.instrument import HALTED, TRADING, Instrument
-from outcry.market.order import Order, OrderList, order_of
+from outcry.market.order import NO_LIST, Order, OrderList, order_of
 from outcry.rows import ListRow, OrderRow, SymbolRow
 
 MAX_FILLS: Final = 10_000  # of one command; what is left of the order then expires
@@ -57,6 +57,7 @@ class Pit:
         self.touched_lists = self._register.touched_lists
         self._orders = self._register.orders
         self._stalled: dict[int, Market] = {}
+        self._lists: dict[int, OrderList] = {}  # while orders are restored
 
     def apply(self, command: AnyCommand, now_ms: int) -> list[AnyEvent]:
         """What ``command`` causes at log time ``now_ms``, in order. A Tick and a SetVersion cause nothing."""
@@ -103,21 +104,29 @@ class Pit:
         """The order if it is open."""
         return self._orders.get(order_id)
 
-    def restore(self, symbols: Sequence[SymbolRow], orders: Sequence[OrderRow], lists: Sequence[ListRow]) -> None:
-        """Goes on from stored rows: ``orders`` are the open ones by (symbol_id, priority_seq)."""
+    def restore(self, symbols: Sequence[SymbolRow], lists: Sequence[ListRow]) -> None:
+        """Goes on from stored rows; the open orders follow by ``restore_orders``, in pieces."""
         for row in symbols:
             market = Market(_decode_instrument(row.instrument), self._register)
             market.restore(row)
             self.markets[row.symbol_id] = market
-        by_id = {row.list_id: OrderList(row) for row in lists}
-        for order_row in orders:
-            order = order_of(order_row)
-            if order_row.list_id in by_id:
-                _join(by_id[order_row.list_id], order)
-            self.markets[order_row.symbol_id].restore_order(order)
+        self._lists = {row.list_id: OrderList(row) for row in lists}
+
+    def restore_orders(self, rows: Sequence[OrderRow]) -> None:
+        """Puts back open orders; all of them come by (symbol_id, priority_seq)."""
+        lists, markets = self._lists, self.markets
+        for row in rows:
+            order = order_of(row)
+            if row.list_id != NO_LIST and row.list_id in lists:
+                _join(lists[row.list_id], order)
+            markets[order.symbol_id].restore_order(order)
         for symbol_id, market in self.markets.items():
             if market.is_busy:
                 self._stalled[symbol_id] = market
+
+    def restored(self) -> None:
+        """There are no more orders to put back."""
+        self._lists = {}
 
     def _run_stops(self, market: Market) -> None:
         entry.run_stops(market, self._max_triggers)

@@ -1,15 +1,26 @@
 """The port EngineLedger: results and offset together, and a partition loaded exactly as it was left."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from outcry.adapters.postgres import swift
+from outcry.adapters.postgres import load, swift
 from outcry.market.terms import CANCELED
 from outcry.ports import IntakeMissing
-from outcry.rows import CancelMark, CandleRow, Checkpoint, DeadLetter, ListRow, PreventedRow, SymbolRow
+from outcry.rows import (
+    CancelMark,
+    CandleRow,
+    Checkpoint,
+    DeadLetter,
+    ListRow,
+    OrderRow,
+    PartState,
+    PreventedRow,
+    SymbolRow,
+)
 from tests.support.postgres import postgres_storage
 from tests.support.storage import (
     ALICE,
@@ -123,6 +134,53 @@ async def test_a_partition_is_loaded_as_it_was_committed(storage: Storage) -> No
     assert state.candles == [candle(MINUTE), candle(0, HOUR), candle(0, symbol_id=2)]
     assert state.applied == [(r.order_id, START_MS + WINDOW_MS) for r in (first, second, third)]
     assert (state.cancel_marks, state.skips) == ([], [])
+
+
+class Pieces:
+    """Keeps what a load hands on."""
+
+    def __init__(self) -> None:
+        self.state: PartState | None = None
+        self.orders: list[OrderRow] = []
+
+    def begin(self, state: PartState) -> None:
+        self.state = state
+
+    def go_on(self, orders: list[OrderRow]) -> None:
+        self.orders += orders
+
+
+async def test_orders_handed_on_in_pieces_are_those_of_a_whole_load(
+    storage: Storage,
+) -> None:
+    await storage.own(0)
+    names = ["a", 'b"\\,b', "c,\\", "d\n\t\x1f]", "ä€😀", "\\N", "\\\\,", "h" * 36]
+    held = [await storage.hold(name) for name in names]
+    rows = [order_row(h.order_id, name, text=name) for h, name in zip(held, names, strict=True)]
+    await storage.commit(
+        storage.batch(new_orders=rows, intake_marks=[mark(row) for row in rows], symbols=[symbol_row()])
+    )
+    whole = await storage.ledger.load(0)
+    assert whole.orders == sorted(rows, key=lambda row: row.priority_seq)
+    pieces = Pieces()
+    assert await storage.ledger.load(0, pieces) == pieces.state == whole._replace(orders=[])
+    assert pieces.orders == whole.orders
+
+
+@pytest.mark.parametrize("step", [1, 7, 30, 1000])
+async def test_rows_that_arrive_in_any_cut_are_passed_on_whole(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"".join(b'%d,"n\\\\\\\\\\,%d"\n' % (n, n) for n in range(50))
+    found: list[list[object]] = []
+
+    class Server:
+        async def copy_from_query(self, *_: object, output: Callable[[bytes], Awaitable[None]], delimiter: str) -> None:
+            for start in range(0, len(text), step):
+                await output(text[start : start + step])
+
+    monkeypatch.setattr(load, "PIECE_BYTES", 100)
+    await load._copy(Server(), "", to=lambda piece: found.append(json.loads(piece)))
+    assert [row for piece in found for row in piece] == [[n, f"n\\,{n}"] for n in range(50)]
+    assert len(found) > 5 or step == 1000
 
 
 async def test_another_partitions_rows_are_not_loaded(storage: Storage) -> None:

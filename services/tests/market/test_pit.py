@@ -130,7 +130,9 @@ def test_a_pit_goes_on_from_its_rows() -> None:
     market = ring.market
     rows = sorted((order.row(3) for order in market.orders.values()), key=lambda row: row.priority_seq)
     pit = Pit()
-    pit.restore([market.row(3)], rows, [])
+    pit.restore([market.row(3)], [])
+    pit.restore_orders(rows[:2])
+    pit.restore_orders(rows[2:])
     again = pit.markets[1]
     assert again.row(3) == market.row(3)
     assert again.levels() == market.levels()

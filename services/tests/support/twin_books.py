@@ -112,7 +112,9 @@ class TwinBooks:
         self._store()
         symbol = self.pit.markets[1].row(0)
         self.pit = Pit(max_triggers=self.max_triggers)
-        self.pit.restore([symbol], sorted(self.rows.values(), key=lambda row: row.priority_seq), self.open_lists())
+        self.pit.restore([symbol], self.open_lists())
+        self.pit.restore_orders(sorted(self.rows.values(), key=lambda row: row.priority_seq))
+        self.pit.restored()
         assert self.pit.markets[1].row(0) == symbol
 
     def open_lists(self) -> list[ListRow]:

@@ -14,7 +14,7 @@ from outcry.adapters.postgres.load import load_partition
 from outcry.adapters.postgres.sheet import sheet_of
 from outcry.adapters.postgres.swift import commit_swiftly, is_swift
 from outcry.adapters.postgres.writer import Connection
-from outcry.ports import IntakeMissing
+from outcry.ports import IntakeMissing, Restoring
 from outcry.rows import Checkpoint, PartBatch, PartState
 
 PUT_CHECKPOINT: Final = Upsert("checkpoints", Checkpoint._fields, ("part", "next_offset"))
@@ -45,13 +45,13 @@ class ResultBook(Book):
             raise verdict
         return verdict
 
-    async def load(self, part: int) -> PartState:
+    async def load(self, part: int, to: Restoring | None = None) -> PartState:
         """On a connection of its own, so that commits of other partitions go on."""
         try:
             connection = await self._database.connect(LOADER_SETTINGS)
             try:
                 async with asyncio.timeout(LOAD_SECONDS):
-                    return await load_partition(connection, self._database.topic, part)
+                    return await load_partition(connection, self._database.topic, part, to)
             finally:
                 connection.terminate()
         except TROUBLE as error:

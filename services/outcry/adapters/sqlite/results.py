@@ -1,5 +1,6 @@
 """The engine's side of the ledger: results and offset in one transaction, and the way back from them."""
 
+import asyncio
 import json
 import operator
 import sqlite3
@@ -26,7 +27,7 @@ from outcry.adapters.sqlite.rowtext import (
 )
 from outcry.adapters.sqlite.statements import statement
 from outcry.adapters.sqlite.writer import Work
-from outcry.ports import Damaged, IntakeMissing
+from outcry.ports import Damaged, IntakeMissing, Restoring
 from outcry.rows import (
     CandleRow,
     Checkpoint,
@@ -128,8 +129,9 @@ class ResultBook(OnFile):
     async def commit(self, parts: Sequence[PartBatch]) -> set[int]:
         return await self._writer.do(lambda work: _commit(work, parts))
 
-    async def load(self, part: int) -> PartState:
-        return await self._reader.ask(lambda db: _load(db, part))
+    async def load(self, part: int, to: Restoring | None = None) -> PartState:
+        state = await self._reader.ask(lambda db: _load(db, part))
+        return state if to is None else await asyncio.to_thread(_hand_on, state, to)
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         text = f"REPLACE INTO checkpoints ({','.join(CHECKPOINT)}) VALUES ({','.join('?' * len(CHECKPOINT))})"
@@ -233,6 +235,13 @@ def _change_orders(db: sqlite3.Connection, touched: Sequence[OrderRow]) -> None:
 
 
 _changed = operator.itemgetter(*(ORDER.index(name) for name in ("order_id", *CHANGING)))
+
+
+def _hand_on(state: PartState, to: Restoring) -> PartState:
+    rest = state._replace(orders=[])
+    to.begin(rest)
+    to.go_on(state.orders)
+    return rest
 
 
 def _load(db: sqlite3.Connection, part: int) -> PartState:

@@ -11,7 +11,7 @@ from typing import Final
 
 from outcry.leases import HALT, Leased
 from outcry.ports import EngineLedger, Journal, JournalBroken, OutcomeUnknown, OutOfService
-from outcry.roles.engine.opening import supervise_opening
+from outcry.roles.engine.opening import Opening, uncollected
 from outcry.roles.engine.session import Session
 from outcry.roles.engine.witness import Witness
 from outcry.rows import PartitionRow, Record
@@ -130,8 +130,10 @@ class Copies:
                 copy.failure = broken.reason
 
     async def _load(self, copy: Copy) -> None:
-        state = await self._ledger.load(copy.part)
-        opened = await asyncio.to_thread(supervise_opening, state, None)
+        opening = Opening()
+        with uncollected(copy.part):
+            state = await self._ledger.load(copy.part, opening)
+        opened = opening.check(state, None)
         if isinstance(opened, str):
             copy.failure = opened
             return

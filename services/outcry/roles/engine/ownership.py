@@ -11,7 +11,7 @@ from typing import Final
 from outcry.leases import Lease
 from outcry.ports import EngineLedger, Journal, JournalBroken, OutcomeUnknown, OutOfService, Publication, Publisher
 from outcry.roles.engine.copies import Copies
-from outcry.roles.engine.opening import supervise_opening
+from outcry.roles.engine.opening import Opening, uncollected
 from outcry.roles.engine.session import Session
 from outcry.rows import PartitionRow, PartState, Record
 
@@ -154,19 +154,21 @@ class Ownership:
             return None
 
     async def _load(self, row: PartitionRow) -> Session | None:
-        state = await self._ledger.load(row.part)
+        opening = Opening()
+        with uncollected(row.part):
+            state = await self._ledger.load(row.part, opening)
         if state.row.epoch != row.epoch:
             return None  # another takeover came between
-        opened = await self._checked(state)
+        opened = await self._checked(opening, state)
         if isinstance(opened, str):
             await self._halt(row.part, row.epoch, opened)
             return None
         return opened
 
-    async def _checked(self, state: PartState) -> Session | str:
+    async def _checked(self, opening: Opening, state: PartState) -> Session | str:
         """A session, or why the partition must halt."""
         tail = await self._tail(state.row.part, state.row.next_offset - 1)
-        return tail if isinstance(tail, str) else await asyncio.to_thread(supervise_opening, state, tail)
+        return tail if isinstance(tail, str) else opening.check(state, tail)
 
     async def _tail(self, part: int, offset: int) -> Record | str | None:
         """The last applied record, None where the journal has deleted it, or what is wrong with the journal."""

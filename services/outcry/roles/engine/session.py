@@ -34,7 +34,7 @@ from outcry.roles.engine.news import Follows, News, nobody
 from outcry.roles.engine.outcomes import ended, ids_of, new_orders
 from outcry.roles.engine.window import LONGEST_BOUND_MS, Marks, Overtaker, Waiting, Window
 from outcry.roles.engine.witness import Witness
-from outcry.rows import Advance, CancelMark, DeadLetter, PartBatch, PartitionRow, PartState, Record
+from outcry.rows import Advance, CancelMark, DeadLetter, OrderRow, PartBatch, PartitionRow, PartState, Record
 
 RULES: Final = (1,)  # versions of the matching rules that this release knows
 
@@ -67,8 +67,9 @@ class Session:
         self._tail_hash = row.tail_hash
         self._from_offset = row.next_offset
         self._pit = Pit()
-        self._pit.restore(state.symbols, state.orders, state.lists)
+        self._pit.restore(state.symbols, state.lists)
         self._blotter = Blotter(state, self._pit)
+        self.restore(state.orders)
         self._window = Window(state.applied)
         self._marks = Marks(state.cancel_marks, row.log_time)
         self._skips = {(offset, index) for offset, index, _ in state.skips}
@@ -76,8 +77,14 @@ class Session:
         self._news = News(self, self._pit, self._blotter, follows)
         self._clear()
 
+    def restore(self, orders: Sequence[OrderRow]) -> None:
+        """Goes on from more open orders of the state, by (symbol_id, priority_seq), until ``check``."""
+        self._pit.restore_orders(orders)
+        self._blotter.restore(orders)
+
     def check(self, state: PartState, tail: Record | None) -> None:
-        """Compares the orders just loaded and the record before ``next_offset`` with their hashes."""
+        """Compares the orders loaded and the record before ``next_offset`` with their hashes."""
+        self._pit.restored()
         found = self._blotter.state_hash
         if found != state.row.state_hash:
             raise Contradiction(f"the open orders hash to {found}, the ledger says {state.row.state_hash}")

@@ -1,5 +1,6 @@
 """What the engine must remember of order ids: those applied within their bound, and cancels that came too early."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Final
@@ -22,8 +23,13 @@ class Window:
         self._known: set[int] = set()
         self._slices: dict[int, list[int]] = {}
         self._order: list[int] = []  # a heap of the slices' numbers
+        slices: dict[int, list[int]] = defaultdict(list)
         for order_id, valid_until_ms in applied:
-            self.add(order_id, valid_until_ms)
+            slices[valid_until_ms // SLICE_MS].append(order_id)
+        for number, ids in slices.items():
+            self._known.update(ids)
+            self._slices[number] = ids
+            heappush(self._order, number)
 
     def __contains__(self, order_id: int) -> bool:
         return order_id in self._known

@@ -8,7 +8,7 @@ import pytest
 
 from outcry.adapters.sqlite import lease, results
 from outcry.leases import RESERVED
-from outcry.ports import Journal, JournalBroken, Ledger
+from outcry.ports import Journal, JournalBroken, Ledger, Restoring
 from outcry.rows import PartState, Record
 from tests.support.engine_room import EngineRoom
 from tests.support.feeds import SlowFeed
@@ -110,10 +110,10 @@ async def test_a_hand_over_uses_the_copy_that_was_loaded_before(tmp_path: Path) 
             def __getattr__(self, name: str) -> object:
                 return getattr(stored, name)
 
-            async def load(self, part: int) -> object:
+            async def load(self, part: int, to: object = None) -> object:
                 loads.append(part)
                 await asyncio.sleep(0.5)
-                return await stored.load(part)
+                return await stored.load(part, to)
 
         engines.ways["b"]._ledger = Counting()
         await engines.until_owned(a=2, b=2)
@@ -250,6 +250,6 @@ class SlowLoads:
     def __getattr__(self, name: str) -> object:
         return getattr(self._ledger, name)
 
-    async def load(self, part: int) -> PartState:
+    async def load(self, part: int, to: Restoring | None = None) -> PartState:
         await self.ends.wait()
-        return await self._ledger.load(part)
+        return await self._ledger.load(part, to)
