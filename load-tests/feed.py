@@ -26,7 +26,7 @@ from outcry.adapters.redis.channels import Channels
 from outcry.adapters.sqlite import Store
 from outcry.feedcodec import VERSION, Kind, encode_update
 from outcry.ports import MarketUpdate, Publication
-from outcry.rows import TradeRow
+from outcry.rows import PartitionRow, TradeRow
 
 SYMBOLS = 8
 LEVELS = 12
@@ -37,9 +37,12 @@ FLOOD = 256  # messages of one pipeline
 
 
 class Nothing:
-    """A backlog that keeps nothing."""
+    """A backlog that keeps nothing, of a ledger without partitions."""
 
     async def missing(self, part: int, symbol_id: int, after_seq: int) -> list[Publication]:
+        return []
+
+    async def partitions(self) -> list[PartitionRow]:
         return []
 
 
@@ -143,7 +146,7 @@ async def receiving(url: str) -> None:
 
 async def listening(url: str) -> None:
     prefix = f"bench-{secrets.token_hex(4)}:"
-    listener = RedisListener(url, pod="bench", prefix=prefix)
+    listener = RedisListener(url, pod="bench", ledger=Nothing(), prefix=prefix)
     heard = [0]
 
     def count(_: MarketUpdate) -> None:

@@ -70,6 +70,22 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     list_row: ListRow | None = None
 
 
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """One partition's events in one committed batch: those behind ``after_seq`` up to ``last_seq``, and whose they are.
+
+    Numbers are the ledger's ``event_seq``, so that spans lead on from one another for as long as the partition lives.
+    An account missed something when a span does not lead on, when one names it and it heard nothing of that, or when
+    the ledger has one that never comes. Feeds between processes look at the ledger for that, every few seconds; within
+    one process nothing is lost: an engine that dies between commit and publication takes the sockets with it.
+    """
+
+    part: int
+    after_seq: int
+    last_seq: int
+    told: tuple[int, ...] = ()  # accounts whose private events were built
+    untold: tuple[int, ...] = ()  # accounts whose were not, as nobody was known to follow them
+
+
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """All that one committed engine batch tells the world."""
 
@@ -77,6 +93,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     updates: tuple[MarketUpdate, ...] = ()
     executions: tuple[Execution, ...] = ()
     moved: tuple[int, ...] = ()  # accounts whose balances changed
+    spans: tuple[Span, ...] = ()  # of the partitions that had events: whoever misses one missed something
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):

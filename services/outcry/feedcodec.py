@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from outcry.ports import Execution, MarketUpdate, Outcome, Publication
+from outcry.facts import Execution, MarketUpdate, Outcome, Publication, Span
 
 VERSION: Final = 1
 
@@ -66,14 +66,14 @@ class Private(msgspec.Struct, frozen=True, array_like=True):
 
     executions: tuple[Execution, ...] = ()
     moved: bool = False  # its balances changed
-    source: int = 0  # which engine's process says it; 0: one of a release that numbers nothing
-    number: int = 0  # dense per account and source
+    ends: tuple[tuple[int, int], ...] = ()  # (part, last_seq) of the batch's spans
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _outcomes: Final[msgspec.msgpack.Decoder[list[Outcome]]] = msgspec.msgpack.Decoder(list[Outcome])
 _update: Final[msgspec.msgpack.Decoder[MarketUpdate]] = msgspec.msgpack.Decoder(MarketUpdate)
 _private: Final[msgspec.msgpack.Decoder[Private]] = msgspec.msgpack.Decoder(Private)
+_spans: Final[msgspec.msgpack.Decoder[list[Span]]] = msgspec.msgpack.Decoder(list[Span])
 _publication: Final[msgspec.msgpack.Decoder[Publication]] = msgspec.msgpack.Decoder(Publication)
 
 
@@ -119,6 +119,16 @@ def encode_private(private: Private) -> bytes:
 def decode_private(message: bytes) -> Private:
     """Reads what ``encode_private`` wrote. Raises BadMessage."""
     return _decoded(_private, _unwrapped(message))
+
+
+def encode_spans(spans: Sequence[Span]) -> bytes:
+    """What one batch did on its partitions."""
+    return _VERSION + _encoder.encode(spans)
+
+
+def decode_spans(message: bytes) -> list[Span]:
+    """Reads what ``encode_spans`` wrote. Raises BadMessage."""
+    return _decoded(_spans, _unwrapped(message))
 
 
 def encode_publication(publication: Publication) -> bytes:

@@ -1,6 +1,6 @@
 """What the roles ask of the world; adapters keep these promises, wiring chooses which."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple, Protocol
 
@@ -353,8 +353,8 @@ class Listener(Protocol):
     def on_account(self, account_id: int, callback: Callable[[Execution | None], None]) -> Callable[[], None]:
         """Subscribes to an account's executions; None means "balances moved". Returns the unsubscribe."""
 
-    def on_missed(self, callback: Callable[[], None]) -> None:
-        """Some of what accounts were to hear may never come: whoever follows one has to read it and to start again."""
+    def on_missed(self, callback: Callable[[Collection[int]], None]) -> None:
+        """Some of what these accounts were to hear may never come (``Span``): who follows one must start again."""
 
     def on_cut(self, callback: Callable[[Cut], None]) -> None:
         """Ends of windows, each behind the updates that belong into it."""

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
+from outcry.adapters.chain import Chain
+from outcry.facts import Span
 from outcry.market.depth import DepthView
 from outcry.ports import (
     WINDOWS_MS,
@@ -109,6 +111,8 @@ class MemoryFeed:
         self._on_update: list[Callable[[MarketUpdate], None]] = []
         self._on_cut: list[Callable[[Cut], None]] = []
         self._on_account: dict[int, dict[object, Callable[[Execution | None], None]]] = {}
+        self._on_missed: list[Callable[[Collection[int]], None]] = []
+        self._chain = Chain()
         self._views: dict[int, DepthView] = {}
         self._cut_u: dict[int, dict[int, int]] = {}  # where each symbol's windows ended last, by their length
 
@@ -126,6 +130,8 @@ class MemoryFeed:
             self._tell_account(execution.account_id, execution)
         for account_id in publication.moved:
             self._tell_account(account_id, None)
+        for span in publication.spans:
+            self._link(span)
 
     def follows(self, account_id: int) -> bool:
         return account_id in self._on_account
@@ -139,8 +145,8 @@ class MemoryFeed:
     def on_update(self, callback: Callable[[MarketUpdate], None]) -> None:
         self._on_update.append(callback)
 
-    def on_missed(self, callback: Callable[[], None]) -> None:
-        """Nothing is ever missed here."""
+    def on_missed(self, callback: Callable[[Collection[int]], None]) -> None:
+        self._on_missed.append(callback)
 
     def on_cut(self, callback: Callable[[Cut], None]) -> None:
         self._on_cut.append(callback)
@@ -204,6 +210,15 @@ class MemoryFeed:
             view.replace(update.levels, update.last_u)
         elif update.first_u <= update.last_u:
             view.apply(update.levels, update.last_u)
+
+    def _link(self, span: Span) -> None:
+        """Who began to listen when a batch was made already has not heard all of it, nor has anybody of a lost one."""
+        for account_id in span.told:
+            if account_id in self._on_account:
+                self._chain.take(account_id, [(span.part, span.last_seq)])
+        missed = self._chain.link(span, self._on_account)
+        for start_again in self._on_missed if missed else ():
+            start_again(missed)
 
     def _tell_account(self, account_id: int, execution: Execution | None) -> None:
         for tell in list(self._on_account.get(account_id, {}).values()):

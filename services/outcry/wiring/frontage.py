@@ -25,7 +25,9 @@ class Frontage:
         self.telemetry = self.vitals.telemetry
         self.backbone = Backbone(self.settings, self.telemetry.note_breaker)
         prefix = settings.redis_prefix
-        self.feed = RedisListener(settings.redis_fanout, pod=self.settings.pod, prefix=prefix)
+        self.feed = RedisListener(
+            settings.redis_fanout, pod=self.settings.pod, ledger=self.backbone.ledger, prefix=prefix
+        )
         self.shared = RedisShared(settings.redis_state, prefix=prefix)
 
     async def open(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from outcry.facts import Span
 from outcry.market.events import OrderAccepted
 from outcry.ports import Book, Execution, Feed, MarketUpdate, Outcome, Publication
 from tests.support.feeds import POD, memory_feed, redis_feed, until
@@ -149,3 +150,24 @@ async def test_an_update_without_levels_leaves_the_update_id(feed: Feed) -> None
     await until(lambda: len(shown) == 2)
     book = await feed.book(1, 5)
     assert book is not None and book.update_id == 3
+
+
+async def test_who_follows_an_account_is_told_when_events_never_came(feed: Feed) -> None:
+    moves: list[Execution | None] = []
+    missed: list[list[int]] = []
+    feed.on_account(7, moves.append)
+    feed.on_account(8, moves.append)
+    feed.on_missed(lambda account_ids: missed.append(sorted(account_ids)))
+    await until(lambda: feed.follows(7) and feed.follows(8))
+    await feed.publish(Publication(moved=(7,), spans=(Span(0, 0, 3, told=(7,)), Span(1, 0, 1))))
+    await feed.publish(Publication(moved=(7,), spans=(Span(0, 3, 4, told=(7,)),)))
+    await feed.publish(Publication(spans=(Span(0, 4, 5, untold=(9,)),)))
+    await until(lambda: len(moves) == 2)
+    assert missed == []
+    await feed.publish(Publication(spans=(Span(1, 1, 2, untold=(8, 9)),)))
+    await until(lambda: missed == [[8]])
+    await feed.publish(Publication(spans=(Span(0, 6, 7),)))
+    await until(lambda: missed == [[8], [7, 8]])
+    await feed.publish(Publication(moved=(7,), spans=(Span(0, 7, 8, told=(7,)),)))
+    await until(lambda: len(moves) == 3)
+    assert len(missed) == 2

@@ -70,7 +70,7 @@ class Mischief:
 async def one_day(folder: Path, chance: random.Random) -> None:
     """A market trades while messages suffer and Redis forgets; at the end everybody has the market's book."""
     async with redis_venue(folder) as venue, venue.publisher() as publisher:
-        listener = RedisListener(venue.url, pod=POD, prefix=venue.prefix)
+        listener = RedisListener(venue.url, pod=POD, ledger=venue.books, prefix=venue.prefix)
         mischief, life = Mischief(venue, listener, chance), Life()
         await mischief.start()
         follower = Follower(life)

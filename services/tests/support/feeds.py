@@ -13,7 +13,7 @@ from outcry.adapters.redis import RedisFeed, RedisListener, RedisPublisher
 from outcry.adapters.sqlite import Store
 from outcry.market.depth import DepthView
 from outcry.ports import Cut, Feed, Lease, MarketUpdate, Publication
-from outcry.rows import TradeRow
+from outcry.rows import PartitionRow, TradeRow
 from tests.support.kafka import component
 
 POD = "api-0"
@@ -56,6 +56,16 @@ class Archive:
         return self.kept
 
 
+class Books:
+    """How far the ledger's events have come on partition 0."""
+
+    def __init__(self) -> None:
+        self.event_seq = 0
+
+    async def partitions(self) -> list[PartitionRow]:
+        return [PartitionRow(0, 0, 1, 0, 1, self.event_seq, 0, b"", b"", "RUN", None)]
+
+
 class Venue:
     """One Redis, one lease file and one prefix, with publishers and listeners on them."""
 
@@ -64,6 +74,7 @@ class Venue:
         self.prefix = f"test-{secrets.token_hex(6)}:"
         self.lease: Lease = store.lease
         self.archive = Archive()
+        self.books = Books()
 
     @contextlib.asynccontextmanager
     async def publisher(self, url: str = "") -> AsyncIterator[RedisPublisher]:
@@ -78,8 +89,10 @@ class Venue:
             await made.close()
 
     @contextlib.asynccontextmanager
-    async def listener(self, url: str = "") -> AsyncIterator[RedisListener]:
-        made = RedisListener(url or self.url, pod=POD, prefix=self.prefix, follow_seconds=FOLLOW_SECONDS)
+    async def listener(self, url: str = "", *, follow_seconds: float = FOLLOW_SECONDS) -> AsyncIterator[RedisListener]:
+        made = RedisListener(
+            url or self.url, pod=POD, ledger=self.books, prefix=self.prefix, follow_seconds=follow_seconds
+        )
         await made.start()
         try:
             yield made

@@ -14,6 +14,7 @@ from outcry.adapters.redis.keys import Keys
 FOLLOW_SECONDS: Final = 30.0  # after its last refresh an account is followed no longer
 REFRESH_SECONDS: Final = 5.0
 TIMEOUT_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class Follower:
                     await self._say()
                 except TROUBLE as trouble:
                     log.warning("The followed accounts cannot be told: %s", trouble)
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
             try:
                 await asyncio.wait_for(self._news.wait(), min(REFRESH_SECONDS, self._seconds / 6))
             except TimeoutError:
@@ -110,11 +113,17 @@ class Followed:
 
     def _read_later(self) -> None:
         """What was said before this engine listened stands in Redis."""
+        if self._reading is not None:
+            self._reading.cancel()
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
-        try:
-            known: list[Any] = await self._client.zrange(self._keys.followed, 0, -1)
-            self._note([int(account) for account in known])
-        except TROUBLE as trouble:
-            log.warning("The followed accounts cannot be read: %s", trouble)
+        while True:
+            try:
+                known: list[Any] = await self._client.zrange(self._keys.followed, 0, -1)
+            except TROUBLE as trouble:
+                log.warning("The followed accounts cannot be read: %s", trouble)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._note([int(account) for account in known])
+                return

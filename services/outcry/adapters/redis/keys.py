@@ -7,7 +7,7 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self.market = f"{prefix}market"  # channel of all market messages
-        self.missed = f"{prefix}missed"  # channel on which engines say that accounts were not told everything
+        self.spans = f"{prefix}spans"  # channel on which engines say what a batch did, behind its private events
         self.follow = f"{prefix}follow"  # channel on which pods say which accounts they follow
         self.followed = f"{prefix}followed"  # accounts by when they cease to be followed
         self.born = f"{prefix}born"  # since when this Redis remembers

@@ -1,10 +1,12 @@
 """The listeners' half of the feed on Redis: everything in order, and gaps filled before anyone sees them."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Collection
+from typing import Any, Final, Protocol, TypeVar
 
+from outcry.adapters.chain import Chain
 from outcry.adapters.redis import scripts
 from outcry.adapters.redis.channels import Channels
 from outcry.adapters.redis.client import TROUBLE, connect, end
@@ -14,13 +16,14 @@ from outcry.adapters.redis.tape import Tape, Told, Want
 from outcry.feedcodec import (
     BadMessage,
     MarketMessage,
-    Private,
     decode_market,
     decode_outcomes,
     decode_private,
+    decode_spans,
 )
 from outcry.market.terms import BUY, SELL
-from outcry.ports import Book, Cut, Execution, MarketUpdate, Outcome
+from outcry.ports import Book, Cut, Execution, MarketUpdate, Outcome, OutcomeUnknown, OutOfService
+from outcry.rows import PartitionRow
 
 READ_SECONDS: Final = 3.0  # for one answer of Redis
 READ_TRIES: Final = 5  # for a book that is as new as what was told
@@ -29,7 +32,9 @@ RETRY_SECONDS: Final = 0.2  # before a gap is looked at again
 PAGE: Final = 500  # messages of the stream at once
 MAX_LEVELS: Final = 1_000_000  # of each side, in a snapshot that fills a gap
 STALE_SECONDS: Final = 2.0
-MAX_SOURCES: Final = 64  # engines' processes that are remembered per account
+START_SECONDS: Final = 2.0  # for the first look at the ledger
+LOOK_SECONDS: Final = 5.0  # between two looks whether the ledger has events that never came
+GRACE_SECONDS: Final = 2.0  # for what is just on its way
 
 Heard = Callable[[Execution | None], None]
 T = TypeVar("T")
@@ -45,10 +50,18 @@ def supervise_telling(callback: Callable[[T], None], fact: T) -> None:
         log.exception("A listener of the feed failed.")
 
 
+class Committed(Protocol):
+    """Where the ledger tells how far each partition's events have come."""
+
+    async def partitions(self) -> list[PartitionRow]: ...
+
+
 class RedisListener:
     """Keeps ``ports.Listener``. ``start`` it before anything is placed."""
 
-    def __init__(self, url: str, *, pod: str, prefix: str = "", follow_seconds: float = FOLLOW_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, pod: str, ledger: Committed, prefix: str = "", follow_seconds: float = FOLLOW_SECONDS
+    ) -> None:
         self._keys = Keys(prefix)
         self._client = connect(url, READ_SECONDS)
         self._follower = Follower(url, self._keys, follow_seconds)
@@ -57,14 +70,18 @@ class RedisListener:
         self._routes: dict[bytes, Callable[[bytes], None]] = {
             self._keys.market.encode(): self._hear_market,
             self._keys.reply(pod).encode(): self._hear_outcomes,
-            self._keys.missed.encode(): lambda _: self._tell_missed(),
+            self._keys.spans.encode(): self._hear_spans,
         }
         self._on_outcome: list[Callable[[Outcome], None]] = []
         self._on_update: list[Callable[[MarketUpdate], None]] = []
         self._on_cut: list[Callable[[Cut], None]] = []
-        self._on_missed: list[Callable[[], None]] = []
+        self._on_missed: list[Callable[[Collection[int]], None]] = []
         self._on_account: dict[int, dict[object, Heard]] = {}
-        self._numbers: dict[int, dict[int, int]] = {}  # by account and source: the last private message
+        self._ledger = ledger
+        self._chain = Chain()
+        self._doubt = asyncio.Event()  # the chain has to begin again
+        self._begun = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
         self._tapes: dict[int, Tape] = {}
         self._heard: dict[int, float] = {}  # when a symbol was last heard of, on the loop's clock
         self._filling: dict[int, asyncio.Task[None]] = {}
@@ -73,12 +90,15 @@ class RedisListener:
     async def start(self) -> None:
         """Listens from now on; while Redis is down it goes on trying."""
         self._follower.start()
-        await self._channels.start([self._keys.market, self._keys.reply(self._pod), self._keys.missed])
+        self._looking = asyncio.create_task(self.supervise_looks())
+        await self._channels.start([self._keys.market, self._keys.reply(self._pod), self._keys.spans])
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._begun.wait(), START_SECONDS)
 
     async def close(self) -> None:
         """Listens no longer."""
         await self._channels.close()
-        await end(*self._filling.values())
+        await end(self._looking, *self._filling.values())
         await self._follower.close()
         await self._client.aclose()
 
@@ -92,7 +112,7 @@ class RedisListener:
         """Ends of windows, each behind the updates that belong into it."""
         self._on_cut.append(callback)
 
-    def on_missed(self, callback: Callable[[], None]) -> None:
+    def on_missed(self, callback: Callable[[Collection[int]], None]) -> None:
         self._on_missed.append(callback)
 
     def on_account(self, account_id: int, callback: Heard) -> Callable[[], None]:
@@ -160,27 +180,50 @@ class RedisListener:
 
     def _hear_account(self, account_id: int, encoded: bytes) -> None:
         private = decode_private(encoded)
-        if not self._is_next(account_id, private):
+        if not self._chain.take(account_id, private.ends):
             return
         for execution in private.executions:
             self._tell_account(account_id, execution)
         if private.moved:
             self._tell_account(account_id, None)
 
-    def _is_next(self, account_id: int, private: Private) -> bool:
-        """False for one that was heard before; one that leaves others out lets everybody start again."""
-        numbers = self._numbers.setdefault(account_id, {})
-        last = numbers.pop(private.source, 0)
-        if private.source and last:
-            if private.number <= last:
-                numbers[private.source] = last
-                return False
-            if private.number > last + 1:
-                self._tell_missed()
-        numbers[private.source] = private.number
-        if len(numbers) > MAX_SOURCES:
-            del numbers[next(iter(numbers))]
-        return True
+    def _hear_spans(self, encoded: bytes) -> None:
+        """A span comes behind the private events of its batch, and names everyone who has some."""
+        for span in decode_spans(encoded):
+            missed = self._chain.link(span, self._on_account)
+            if missed:
+                log.info("Partition %d: %d accounts missed events.", span.part, len(missed))
+                self._follower.again()  # an engine may not know of them
+                self._tell_missed(missed)
+
+    async def supervise_looks(self) -> None:
+        """Asks the ledger where it stands: when a chain begins, and every LOOK_SECONDS while somebody follows."""
+        while True:
+            try:
+                await self._look()
+            except (OutOfService, OutcomeUnknown) as trouble:
+                log.warning("Nobody can tell what accounts may have missed: %s", trouble)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            except Exception:
+                log.exception("A look at the ledger's events failed.")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._doubt.wait(), LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        self._doubt.clear()
+        if not (self._on_account if self._chain.has_begun else self._channels.is_open):
+            return
+        ends = {row.part: row.event_seq for row in await self._ledger.partitions()}
+        if self._chain.lacks(ends):
+            await asyncio.sleep(GRACE_SECONDS)
+        lacks = self._chain.lacks(ends)
+        if lacks:
+            log.warning("The ledger has events that never came.")
+        if lacks or not self._chain.has_begun:
+            self._chain.begin(ends)
+            self._begun.set()
+            self._tell_missed(list(self._on_account))
 
     def _tell_account(self, account_id: int, execution: Execution | None) -> None:
         for tell in list(self._on_account.get(account_id, {}).values()):
@@ -190,7 +233,6 @@ class RedisListener:
         del self._routes[self._keys.account(account_id).encode()]
         self._channels.unsubscribe(self._keys.account(account_id))
         self._follower.leave(account_id)
-        self._numbers.pop(account_id, None)
 
     def _opened(self) -> None:
         """Anything may have been missed before this moment."""
@@ -198,13 +240,15 @@ class RedisListener:
             tape.doubt()
             self._see_to(tape)
         self._follower.again()
-        self._numbers.clear()
-        self._tell_missed()
+        self._chain.forget()
+        self._doubt.set()
+        self._tell_missed(list(self._on_account))
 
-    def _tell_missed(self) -> None:
+    def _tell_missed(self, account_ids: Collection[int]) -> None:
         """No process keeps executions for long: what was missed stands in the ledger."""
-        for start_again in self._on_missed:
-            supervise_telling(lambda tell: tell(), start_again)
+        if account_ids:
+            for start_again in self._on_missed:
+                supervise_telling(start_again, account_ids)
 
     def _tell(self, told: Told) -> None:
         for fact in told:

@@ -6,7 +6,6 @@ task of its own catches up: out of what is held here, out of the backlog, or wit
 
 import asyncio
 import logging
-import secrets
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -20,7 +19,7 @@ from outcry.adapters.redis.client import TROUBLE, Word, connect, end
 from outcry.adapters.redis.follows import FOLLOW_SECONDS, Followed
 from outcry.adapters.redis.keys import Keys
 from outcry.adapters.redis.standing import Standing, packed_book, packed_changes
-from outcry.feedcodec import Private, encode_outcomes, encode_private, encode_update
+from outcry.feedcodec import Private, encode_outcomes, encode_private, encode_spans, encode_update
 from outcry.ports import (
     WINDOWS_MS,
     Backlog,
@@ -75,9 +74,6 @@ class RedisPublisher:
         self._feed_epoch = 0
         self._ticked_ms = 0
         self._down = True  # until Redis has the scripts
-        self._owes = False  # some account was not told everything, and nobody knows it yet
-        self._source = secrets.randbits(48) + 1  # of this process's private messages
-        self._numbers: dict[int, int] = {}  # the last private message of each account that was followed
         self._unsent: deque[Sent] = deque()  # private messages that Redis may lack, and all that came after them
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()  # one pipeline at a time, so that what Redis says is not overtaken
@@ -122,7 +118,7 @@ class RedisPublisher:
     async def publish(self, publication: Publication) -> None:
         """Books before answers, so that whoever is answered finds what was answered in the book."""
         batch = [each for update in publication.updates for each in self._changed(update)]
-        private = list(self._private(publication.executions, publication.moved))
+        private = list(self._private(publication))
         if self._down:
             self._give_up(batch)
             self._hold(private)
@@ -177,16 +173,20 @@ class RedisPublisher:
         for pod, answers in by_pod.items():
             yield Sent(("PUBLISH", self._keys.reply(pod), encode_outcomes(answers)))
 
-    def _private(self, executions: Sequence[Execution], moved: Sequence[int]) -> Iterable[Sent]:
-        by_account: dict[int, list[Execution]] = {account_id: [] for account_id in moved}
-        for execution in executions:
+    def _private(self, publication: Publication) -> Iterable[Sent]:
+        """Each account's events, unless those of one partition were not built; then whose events there were."""
+        by_account: dict[int, list[Execution]] = {account_id: [] for account_id in publication.moved}
+        for execution in publication.executions:
             by_account.setdefault(execution.account_id, []).append(execution)
-        has_moved = set(moved)
+        has_moved = set(publication.moved)
+        untold = {account_id for span in publication.spans for account_id in span.untold}
+        ends = tuple((span.part, span.last_seq) for span in publication.spans)
         for account_id, heard in by_account.items():
-            if account_id in self._followed:
-                number = self._numbers[account_id] = self._numbers.get(account_id, 0) + 1
-                private = Private(tuple(heard), account_id in has_moved, self._source, number)
+            if account_id in self._followed and account_id not in untold:
+                private = Private(tuple(heard), account_id in has_moved, ends)
                 yield Sent(("PUBLISH", self._keys.account(account_id), encode_private(private)))
+        if publication.spans:
+            yield Sent(("PUBLISH", self._keys.spans, encode_spans(publication.spans)))
 
     async def _send(self, client: Redis, batch: Sequence[Sent]) -> list[Any]:
         async with self._turn:
@@ -228,11 +228,10 @@ class RedisPublisher:
         self._wake.set()
 
     def _hold(self, private: Sequence[Sent]) -> None:
-        """Keeps what accounts are to hear until Redis takes it; where it is too much, their followers start again."""
+        """Keeps what accounts are to hear until Redis takes it; where it is too much, their followers find a gap."""
         self._unsent.extend(private)
         if len(self._unsent) > MAX_UNSENT:
             self._unsent = deque()
-            self._owes = True
 
     def _give_up(self, batch: Sequence[Sent]) -> None:
         self.given_up += 1
@@ -263,7 +262,7 @@ class RedisPublisher:
                 if self._down:
                     await self._revive()
                 await self._heal()
-                await self._own_up()
+                await self._send_unsent()
             except (OutOfService, OutcomeUnknown) as trouble:
                 log.warning("A symbol of the feed stays behind: %s", trouble)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -283,9 +282,6 @@ class RedisPublisher:
             while standing.behind and self._standings.get(standing.symbol_id) is standing:
                 (reply,) = await self._insist([self._heartbeat(standing, standing.seq)])
                 outcome, stored = reply
-                if standing.opened_seq is not None:
-                    self._owes = self._owes or stored < standing.opened_seq  # its owner before died without a word
-                    standing.opened_seq = None
                 if outcome == KNOWN and stored > standing.seq:
                     log.warning("Symbol %d: Redis is ahead, at %d.", standing.symbol_id, stored)
                 if outcome >= KNOWN:
@@ -293,17 +289,14 @@ class RedisPublisher:
                 elif outcome != BEHIND or not await self._bring(standing, stored):
                     await self._open(standing, renewed)
 
-    async def _own_up(self) -> None:
-        """Sends what accounts were to hear, or tells all their followers that something was kept from some of them."""
+    async def _send_unsent(self) -> None:
+        """Sends what accounts were to hear."""
         unsent = self._unsent
         while unsent:
             several = list(islice(unsent, CHUNK))
             await self._insist(several)
             for _ in several:
                 unsent.popleft()
-        if self._owes:
-            await self._insist([Sent(("PUBLISH", self._keys.missed, b""))])
-            self._owes = False
 
     async def _bring(self, standing: Standing, stored: int) -> bool:
         """Sends what Redis lacks behind ``stored``; False when it is not to be had."""

@@ -27,7 +27,6 @@ class Standing:
         self.u = snapshot.last_u
         self.stored_seq = 0  # as far as Redis has confirmed it
         self.behind = True
-        self.opened_seq: int | None = snapshot.last_seq  # what its owner before had told; None once it was compared
         self.cut_u: dict[int, int] = {}  # by window: the last u up to which it was cut
         self._time_ms = snapshot.time_ms
         self._levels = {(side, price): lots for side, price, lots in snapshot.levels}

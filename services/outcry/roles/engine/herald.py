@@ -37,4 +37,5 @@ def together(landed: Taken) -> Publication:
         updates=tuple(update for each in publications for update in each.updates),
         executions=tuple(execution for each in publications for execution in each.executions),
         moved=tuple(dict.fromkeys(account for each in publications for account in each.moved)),
+        spans=tuple(span for each in publications for span in each.spans),
     )

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from outcry.facts import Execution, MarketUpdate, Outcome, Publication, Span
 from outcry.market.commands import AnyCommand
 from outcry.market.events import AnyEvent, InstrumentChanged
 from outcry.market.order import Order
 from outcry.market.pit import Pit
-from outcry.ports import Execution, MarketUpdate, Outcome, Publication
 from outcry.roles.engine.blotter import Blotter
 from outcry.roles.engine.outcomes import Place, answered, belated, refused, spoken
 from outcry.roles.engine.window import Overtaker
@@ -27,6 +27,7 @@ class News:
         self._pit = pit
         self._blotter = blotter
         self.follows = follows
+        self._told_seq = blotter.event_seq  # of the partition's events, those up to here were taken
         self._shown = {symbol_id: self._counters(symbol_id) for symbol_id in pit.markets}
         self._clear()
 
@@ -35,7 +36,7 @@ class News:
         if command is not None and command.command_id:
             self._outcomes.append(answered(command, self._place, events, touched=touched, rows=self._blotter))
         if self.follows is not nobody:
-            self._executions += spoken(self._place, events, self._blotter, self.follows)
+            self._executions += spoken(self._place, events, self._blotter, self._hears)
         for event in events:
             if type(event) is InstrumentChanged:
                 self._statuses[event.symbol_id] = event.status
@@ -55,7 +56,8 @@ class News:
             outcomes=tuple(self._outcomes),
             updates=tuple(self._updates()),
             executions=tuple(self._executions),
-            moved=tuple(account for account in self._blotter.moved if self.follows(account)),
+            moved=tuple(account for account in self._blotter.moved if self._hears(account)),
+            spans=tuple(self._spans()),
         )
         self._clear()
         return news
@@ -67,11 +69,28 @@ class News:
     def _clear(self) -> None:
         self._outcomes: list[Outcome] = []
         self._executions: list[Execution] = []
+        self._told: dict[int, None] = {}  # accounts whose events are built
+        self._untold: dict[int, None] = {}  # and those whose are not, even if somebody begins to follow in between
         self._statuses: dict[int, int] = {}  # of the markets whose terms changed
 
     def _counters(self, symbol_id: int) -> tuple[int, int]:
         market = self._pit.markets[symbol_id]
         return market.public_seq, market.update_id
+
+    def _hears(self, account_id: int) -> bool:
+        """Whether to build an account's events, all of a batch or none: it has some, which is noted either way."""
+        if account_id in self._told:
+            return True
+        if account_id in self._untold:
+            return False
+        followed = self.follows(account_id)
+        (self._told if followed else self._untold)[account_id] = None
+        return followed
+
+    def _spans(self) -> Iterator[Span]:
+        after, self._told_seq = self._told_seq, self._blotter.event_seq
+        if self._told_seq > after:
+            yield Span(self._place.part, after, self._told_seq, tuple(self._told), tuple(self._untold))
 
     def _updates(self) -> Iterator[MarketUpdate]:
         for symbol_id in self._blotter.symbol_ids():

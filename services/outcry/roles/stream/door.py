@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import unquote
 
@@ -13,14 +14,22 @@ from outcry.roles.api.gate import Gate
 from outcry.roles.api.timeunit import wants_micros
 from outcry.roles.stream.link import GOING_AWAY, Link, Receive, Round, Scope, Send
 
+Before = Callable[[], Awaitable[None]]
+
 CONNECTS_MS: Final = 5 * 60_000
 FAREWELLS: Final = (
     20  # steps in which the clients of an ending server are closed, so that they do not come back at once
 )
 
 
-async def admit(scope: Scope, receive: Receive, send: Send, gate: Gate, *, shared: Round) -> Link | None:
-    """Accepts a client within the limit of its address; None when it was turned away."""
+async def nothing() -> None:
+    """All is prepared."""
+
+
+async def admit(
+    scope: Scope, receive: Receive, send: Send, gate: Gate, *, shared: Round, before: Before = nothing
+) -> Link | None:
+    """Accepts a client within the limit of its address, once ``before`` is done; None when it was turned away."""
     allowed = gate.limits.profile.connects
     connect = Spending(f"connects:{ip_of(scope)}", 1, allowed, CONNECTS_MS)
     ((used, resets_ms),) = await gate.venue.shared.spend([connect])
@@ -28,6 +37,7 @@ async def admit(scope: Scope, receive: Receive, send: Send, gate: Gate, *, share
         await turn_away(receive, send, _too_many(resets_ms))
         return None
     await receive()
+    await before()
     await send({"type": "websocket.accept"})
     return Link(scope, receive, send, shared=shared)
 

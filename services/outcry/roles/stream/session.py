@@ -50,7 +50,7 @@ class Session:
         if self._of_logon is not None:
             self.unsubscribe(self._of_logon)
 
-    def subscribe(self, key: KeyRow, *, of_logon: bool = False) -> int:
+    async def subscribe(self, key: KeyRow, *, of_logon: bool = False) -> int:
         """Listens to the key's account; returns the subscription's id. Raises Refusal -2035, -2042 or -1191."""
         account_id = key.account_id
         if any(each.account_id == account_id for each in self._subscriptions.values()):
@@ -65,6 +65,7 @@ class Session:
         subscription = Subscription(account_id, self._link, head=head, micro=self.micro)
         self._subscriptions[number] = subscription
         self._keys[number] = key.api_key
+        await self._users.expect(account_id)
         self._users.open(subscription)
         if self._watch is None:
             self._watch = asyncio.create_task(self._watch_keys())
@@ -166,12 +167,12 @@ async def _log_out(session: Session, call: Call) -> Payload:
 async def _subscribe(session: Session, call: Call) -> Payload:
     if session.key is None:
         raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
-    return {"subscriptionId": session.subscribe(session.key, of_logon=True)}
+    return {"subscriptionId": await session.subscribe(session.key, of_logon=True)}
 
 
 async def _subscribe_signed(session: Session, call: Call) -> Payload:
     assert call.key is not None
-    return {"subscriptionId": session.subscribe(call.key)}
+    return {"subscriptionId": await session.subscribe(call.key)}
 
 
 async def _unsubscribe(session: Session, call: Call) -> Payload:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -41,10 +42,10 @@ class MarketSockets:
         except Refusal as refusal:
             await turn_away(receive, send, refusal)
             return
-        link = await admit(scope, receive, send, self.gate, shared=self._round)
+        combined, wanted = _asked_for(scope["path"], query)
+        link = await admit(scope, receive, send, self.gate, shared=self._round, before=partial(self._expect, wanted))
         if link is None:
             return
-        combined, wanted = _asked_for(scope["path"], query)
         client = MarketClient(self, link, (COMBINED if combined else RAW) | (MICROSECONDS if micro else 0))
         self.clients[client] = None
         gauge = self.telemetry.sockets.labels("market")
@@ -58,6 +59,13 @@ class MarketSockets:
             if link.too_slow:
                 self.telemetry.slow_closed.inc()
             del self.clients[client]
+
+    async def _expect(self, wanted: Sequence[str]) -> None:
+        """Who names a listen key in the address is promised its events as soon as the socket is open."""
+        for name in wanted[: self.gate.limits.profile.streams]:
+            account_id = None if "@" in name else await listenkeys.account_of(self.gate.venue.shared, name)
+            if account_id is not None:
+                await self.users.expect(account_id)
 
     async def goodbye(self, spread_seconds: float = 1.0) -> None:
         """Tells every client that the server ends, and closes them with 1001."""
@@ -147,6 +155,7 @@ class MarketClient:
         account_id = await listenkeys.account_of(self._shared, listen_key)
         if account_id is None:
             return
+        await self._users.expect(account_id)
         private = self._private[listen_key] = self._wrapping(account_id, listen_key)
         self._users.open(private)
         if self._watch is None:

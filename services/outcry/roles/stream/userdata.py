@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 from outcry.market.events import ListUpdated
@@ -17,6 +18,8 @@ from outcry.rows import Balance, ListRow
 COALESCE_SECONDS: Final = 0.05  # balance changes of this long go out as one event
 RETRY_SECONDS: Final = 0.5
 RENAMED: Final = "UPDATED"  # listStatus: an order of the list has another client order id (enums.md)
+SETTLE_SECONDS: Final = 0.1  # for engines to hear that an account is followed, and what they had matched to be told
+EXPECT_SECONDS: Final = 5.0  # for which an account is followed that somebody is about to listen to
 MAX_WAITING_EVENTS: Final = 1_000  # that a client has not taken yet; beyond, it is closed, for none may be left out
 MAX_REMEMBERED_LEGS: Final = 1_000  # client ids of listed orders kept per account; the oldest is forgotten first
 
@@ -70,8 +73,26 @@ class UserStreams:
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
         self._tapes: dict[int, AccountTape] = {}
+        self._settled: dict[
+            int, float
+        ] = {}  # accounts that were new lately: when all is told of them, on the loop's clock
         self._execution_id = venue.clock.now_us()
         venue.feed.on_missed(self.start_again)
+
+    async def expect(self, account_id: int) -> None:
+        """Waits until all that happens to the account is told here, so that whoever is promised it misses nothing."""
+        loop = asyncio.get_running_loop()
+        if account_id not in self._settled:
+            if account_id in self._tapes:
+                return
+            self._settled[account_id] = loop.time() + SETTLE_SECONDS
+            unsubscribe = self.venue.feed.on_account(account_id, lambda _: None)
+            loop.call_later(EXPECT_SECONDS, self._let_go, account_id, unsubscribe)
+        await asyncio.sleep(self._settled[account_id] - loop.time())
+
+    def _let_go(self, account_id: int, unsubscribe: Callable[[], None]) -> None:
+        del self._settled[account_id]
+        unsubscribe()
 
     def open(self, subscription: Subscription) -> None:
         """From now on the subscription gets every event of its account."""
@@ -95,9 +116,9 @@ class UserStreams:
         if tape is not None:
             tape.transferred(asset_id, amount)
 
-    def start_again(self) -> None:
-        """Events may be missing, and nobody knows whose."""
-        for tape in list(self._tapes.values()):
+    def start_again(self, account_ids: Collection[int]) -> None:
+        """Events of these accounts may be missing."""
+        for tape in [tape for account_id, tape in self._tapes.items() if account_id in account_ids]:
             for listener in list(tape.listeners):
                 listener.start_again()
 

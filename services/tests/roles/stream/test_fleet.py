@@ -77,7 +77,7 @@ async def processes(venue: Venue, front: Front, count: int) -> AsyncIterator[lis
     async with AsyncExitStack() as stack:
         made = []
         for number in range(count):
-            feed = RedisListener(venue.url, pod=f"stream-{number}", prefix=venue.prefix)
+            feed = RedisListener(venue.url, pod=f"stream-{number}", ledger=venue.books, prefix=venue.prefix)
             await feed.start()
             stack.push_async_callback(feed.close)
             made.append(Process(front, feed))

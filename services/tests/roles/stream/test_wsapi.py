@@ -221,7 +221,7 @@ async def test_a_signed_subscription_needs_no_logon_and_outlives_a_logout(stage:
 async def test_a_client_whose_events_may_be_missing_is_closed_and_one_that_follows_none_is_not(stage: Stage) -> None:
     client, other = await stage.client("/ws-api/v3"), await stage.client("/ws-api/v3")
     await called(client, "userDataStream.subscribe.signature", stage.signed())
-    stage.users.start_again()
+    stage.users.start_again([ACCOUNT])
     with pytest.raises(ConnectionClosed) as closed:
         await heard(client)
     assert closed.value.rcvd is not None
