@@ -13,7 +13,7 @@ from outcry.ports import Damaged, OutcomeUnknown, OutOfService
 from outcry.roles import match
 from outcry.roles.admin.rules import Refused
 from outcry.roles.admin.verbs import Result
-from outcry.settings import ClusterSettings, Settings, SettingsError, described, read_settings
+from outcry.settings import ClientSettings, ClusterSettings, Settings, SettingsError, described, read_settings
 from outcry.wiring import at_cluster, roles
 
 OK, FAILED, MISUSED = 0, 1, 2
@@ -75,9 +75,21 @@ def _up(given: argparse.Namespace) -> int:
 
 def _role(given: argparse.Namespace) -> int:
     changes = {name: getattr(given, name) for name in ("port", "host", "admin_port") if hasattr(given, name)}
-    settings = read_settings(os.environ, ClusterSettings, **changes)
+    kind = ClientSettings if given.verb == "simulate" else ClusterSettings
+    settings = read_settings(os.environ, kind, **changes)
     run: Callable[[ClusterSettings, Callable[[str], None]], int] = getattr(roles, given.verb)
     return run(settings, _progress)
+
+
+def _setup(given: argparse.Namespace) -> int:
+    settings = read_settings(os.environ, ClusterSettings)
+    if given.elsewhere:
+        return roles.setup_elsewhere(settings, _progress)
+    return roles.setup(settings, _progress, given.patience)
+
+
+def _try(given: argparse.Namespace) -> int:
+    return roles.trial(read_settings(os.environ, ClientSettings), _progress)
 
 
 def _restore(given: argparse.Namespace) -> int:
@@ -246,6 +258,11 @@ def _add_roles(verbs: Verbs) -> None:
         if name in ("api", "stream", "engine"):
             role.add_argument("--admin-port", metavar="N", type=int, help="port of status, probes and metrics")
         role.set_defaults(run=_role, verb=name)
+        if name == "setup":
+            role.add_argument("--await", dest="elsewhere", action="store_true", help="only wait until it is done")
+            role.add_argument("--patience", metavar="SECONDS", type=float, default=0.0, help="wait so long for a "
+                              "component that is out of service (default: 0)")  # fmt: skip
+            role.set_defaults(run=_setup)
 
 
 def _add_checking(verbs: Verbs) -> None:
@@ -260,6 +277,8 @@ def _add_checking(verbs: Verbs) -> None:
     )
     replay.add_argument("--partition", metavar="N", type=int, help="only this partition")
     replay.set_defaults(run=_replay)
+    summary = "trade once with the demo accounts, as clients: two orders, the fill over REST, the trade on a WebSocket"
+    verbs.add_parser("try", help=summary, description=summary[0].upper() + summary[1:] + ".").set_defaults(run=_try)
     summary = "put back the holds that a cluster's database lost in a failover to a standby that was behind"
     restore = verbs.add_parser("restore", help=summary, description=summary[0].upper() + summary[1:] + ".")
     restore.set_defaults(run=_restore)

@@ -239,6 +239,16 @@ class ClusterSettings(Settings):
         return False
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings(ClusterSettings):
+    """Those of a process that knows the exchange from outside alone: it needs none of its stores."""
+
+    kafka: str = _setting("", "OUTCRY_KAFKA", TEXT, "not used")
+    postgres: str = _setting("", "OUTCRY_POSTGRES", TEXT, "not used")
+    redis_fanout: str = _setting("", "OUTCRY_REDIS_FANOUT", TEXT, "not used")
+    redis_state: str = _setting("", "OUTCRY_REDIS_STATE", TEXT, "not used")
+
+
 # The variables that name a file with a text: what is a file's name itself needs none.
 FILES = frozenset(
     each.metadata["name"] + FILE

@@ -38,7 +38,10 @@ values that holds for this track).
   {{- $_ := set $env "OUTCRY_ADMIN_HOST" "0.0.0.0" -}}
   {{- $_ := set $env "OUTCRY_ADMIN_PORT" "9100" -}}
 {{- end -}}
-{{- if ne .name "simulate" }}{{ $_ := set $env "OUTCRY_PARTITIONS" (.root.Values.engine.partitions | int | toString) }}{{ end -}}
+{{- if ne .name "simulate" -}}
+  {{- $_ := set $env "OUTCRY_PARTITIONS" (.root.Values.engine.partitions | int | toString) -}}
+  {{- $_ := set $env "OUTCRY_DEMO" (.root.Values.demo.enabled | toString) -}}
+{{- end -}}
 {{- $port := get (dict "api" "8080" "stream" "8090") .name -}}
 {{- if $port -}}
   {{- $_ := set $env "OUTCRY_HOST" "0.0.0.0" -}}
@@ -51,7 +54,6 @@ values that holds for this track).
 {{- end -}}
 {{- if eq .name "setup" -}}
   {{- $_ := set $env "OUTCRY_REPLICATION" (.root.Values.kafka.topic.replicationFactor | int | toString) -}}
-  {{- $_ := set $env "OUTCRY_DEMO" (.root.Values.demo.enabled | toString) -}}
   {{- $_ := set $env "SIMULATION_ENABLED" (and .root.Values.demo.enabled .root.Values.simulate.enabled | toString) -}}
 {{- end -}}
 {{- $own := include "outcry.overlay" (list .root.Values.env .component.env) | fromJson -}}

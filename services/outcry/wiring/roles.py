@@ -7,16 +7,18 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from outcry import __version__
+from outcry.adapters.clock import SystemClock
 from outcry.roles.api.server import Server, bound_socket, config_of
 from outcry.roles.api.wire import Asgi
 from outcry.roles.stream.protocol import StreamProtocol
+from outcry.roles.trial import Customer, Trial
 from outcry.settings import ClusterSettings
 from outcry.wiring.api import Api
 from outcry.wiring.backbone import named
 from outcry.wiring.engine import EngineRole
+from outcry.wiring.patience import await_set_up, set_up_with_patience
 from outcry.wiring.process import Progress, allow_many_sockets, begin_logging, in_loop, spare_the_collector
-from outcry.wiring.setup import set_up
-from outcry.wiring.simulate import Simulate
+from outcry.wiring.simulate import Simulate, demo_keys
 from outcry.wiring.stream import Stream
 
 SWITCH_SECONDS: Final = 0.0005  # threads of the journal get the interpreter back soon
@@ -61,9 +63,20 @@ def simulate(settings: ClusterSettings, progress: Progress) -> int:
     return _run(settings, "simulate", _until_told(Simulate(settings, progress).run))
 
 
-def setup(settings: ClusterSettings, progress: Progress) -> int:
-    """Makes the cluster ready."""
-    return _run(settings, "setup", set_up(settings, progress)) or 0
+def setup(settings: ClusterSettings, progress: Progress, patience_seconds: float = 0.0) -> int:
+    """Makes the cluster ready; what is out of service meanwhile is waited for so long."""
+    return _run(settings, "setup", set_up_with_patience(settings, progress, patience_seconds)) or 0
+
+
+def setup_elsewhere(settings: ClusterSettings, progress: Progress) -> int:
+    """Waits until another process has made the cluster ready."""
+    return _run(settings, "setup", await_set_up(settings, progress)) or 0
+
+
+def trial(settings: ClusterSettings, progress: Progress) -> int:
+    """Trades once with the demo accounts. Raises OutOfService, Damaged."""
+    buyer, seller = (Customer(settings.exchange_url, key, SystemClock()) for key in demo_keys(settings.keys_file))
+    return _run(settings, "trial", Trial(buyer, seller, settings.stream_url, progress).run()) or 0
 
 
 def _run(settings: ClusterSettings, role: str, main: Any) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from outcry.settings import DEMO_SYMBOLS, ClusterSettings
 from outcry.telemetry import Telemetry
 from outcry.wiring.process import Progress
 
+KEYS_FILE: Final = "keys.json"  # where none is named
 RETRY_SECONDS: Final = 1.0  # until the exchange is there
 
 
@@ -53,16 +54,8 @@ class Simulate:
             tasks.create_task(simulation.run())
 
     def _sessions(self) -> dict[int, Session]:
-        path = Path(self._settings.keys_file or "keys.json")
-        if not path.exists():
-            raise Damaged(
-                f"{path} is missing: it holds the crowd's API keys. Run `outcry setup`, or set OUTCRY_KEYS_FILE."
-            )
-        keys = json.loads(path.read_text())
-        missing = [account for account in ACCOUNTS if str(account) not in keys]
-        if missing:
-            raise Damaged(f"{path} has no key for the crowd's accounts {missing}.")
-        return {account: Session(self._url, self._clock, tuple(keys[str(account)])) for account in ACCOUNTS}
+        keys = keys_of(self._settings.keys_file, ACCOUNTS)
+        return {account: Session(self._url, self._clock, key) for account, key in keys.items()}
 
     async def _await_exchange(self, session: Session) -> Any:
         """What `exchangeInfo` says, once every demo symbol is listed."""
@@ -84,3 +77,22 @@ class Simulate:
         if candles:
             return round(float(candles[-1][4]) * 1e8) // tick_size
         return next(pair.reference for pair in demo.PAIRS if pair.base + demo.QUOTE == symbol)
+
+
+def keys_of(keys_file: str, accounts: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """API key and secret of each account, as `outcry setup` wrote or found them. Raises Damaged."""
+    path = Path(keys_file or KEYS_FILE)
+    if not path.exists():
+        raise Damaged(f"{path} is missing: it holds the API keys. Run `outcry setup`, or set OUTCRY_KEYS_FILE.")
+    keys = json.loads(path.read_text())
+    missing = [account for account in accounts if str(account) not in keys]
+    if missing:
+        raise Damaged(f"{path} has no key for the accounts {missing}.")
+    return {account: tuple(keys[str(account)]) for account in accounts}
+
+
+def demo_keys(keys_file: str) -> list[tuple[str, str]]:
+    """Those of the two demo accounts; the documented ones where no file is named and none is there. Raises Damaged."""
+    if not keys_file and not Path(KEYS_FILE).exists():
+        return [(api_key, secret) for api_key, secret, _ in demo.DEMO_KEYS]
+    return list(keys_of(keys_file, demo.DEMO_ACCOUNTS).values())
