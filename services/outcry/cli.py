@@ -132,7 +132,7 @@ def _version(given: argparse.Namespace) -> int:
 
 
 def _admin(given: argparse.Namespace) -> int:
-    hidden = ("run", "verb", "action", "data", "json", "person", "approve")
+    hidden = ("run", "verb", "action", "data", "json", "person", "approve", "lost")
     params = {name: value for name, value in vars(given).items() if name not in hidden and value is not None}
     params["actor"] = _actor(getattr(given, "person", None))
     result, running = wiring.administer(_settings(given), f"{given.verb}.{given.action}", params)
@@ -151,13 +151,29 @@ def _actor(person: str | None) -> str:
 
 
 def _skip(given: argparse.Namespace) -> int:
-    """Shows what stands at a place of the log, or approves that it is passed over."""
+    """Shows what stands at a place of the log or what is missing, or approves that it is passed over."""
+    if given.lost:
+        return _give_up(given)
     if not given.approve:
         given.action = "commands"
         del given.index, given.reason
     elif given.offset is None or given.index is None or given.reason is None:
         return _complain("an approval names OFFSET, INDEX and --reason", MISUSED)
     return _admin(given)
+
+
+def _give_up(given: argparse.Namespace) -> int:
+    """What a partition of a cluster has lost of its log."""
+    if given.approve and given.reason is None:
+        return _complain("an approval names --reason", MISUSED)
+    params = {name: getattr(given, name) for name in ("partition", "approve", "reason")}
+    settings = read_settings(os.environ, ClusterSettings)
+    result = at_cluster.give_up(settings, params | {"actor": _actor(given.person)}, _progress)
+    if given.json:
+        print(json.dumps(result))
+    else:
+        _show(result)
+    return OK
 
 
 def _settings(given: argparse.Namespace) -> Settings:
@@ -350,6 +366,7 @@ def _add_partitions(verbs: Verbs) -> None:
     )
     skip.add_argument("offset", type=int, nargs="?", help="of the record (default: where the partition stands)")
     skip.add_argument("index", type=int, nargs="?", help="of the command in its record")
+    skip.add_argument("--lost", action="store_true", help="instead, what the journal of a cluster has lost")
     skip.add_argument("--approve", action="store_true", help="approve that the command is rejected and never applied")
     skip.add_argument("--reason", metavar="TEXT", help="why, for the audit log")
 

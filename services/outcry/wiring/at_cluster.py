@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from outcry.roles.admin import restore as admin_restore
+from outcry.roles.admin.losses import Losses
 from outcry.roles.admin.restore import Restored
 from outcry.roles.admin.verbs import Admin, Params, Result
 from outcry.roles.engine import replay as engine_replay
@@ -48,6 +49,18 @@ def replay(settings: ClusterSettings, partition: int | None, progress: Progress)
 def restore(settings: ClusterSettings, progress: Progress) -> Restored:
     """Puts back holds that a failed-over database lost. Raises Damaged, OutOfService."""
     return _with_books(settings, lambda backbone: admin_restore.restore(backbone.ledger, backbone.journal, progress))
+
+
+def give_up(settings: ClusterSettings, params: Params, progress: Progress) -> Result:
+    """Shows what a partition's log has lost, or approves that it is given up. Raises Refused."""
+
+    async def act(backbone: Backbone) -> Result:
+        losses = Losses(
+            backbone.ledger, backbone.journal, topic_id=backbone.topic_id, clock=backbone.clock, progress=progress
+        )  # fmt: skip
+        return await losses.act(params)
+
+    return _with_books(settings, act)
 
 
 def _with_books(settings: ClusterSettings, use: Callable[[Backbone], Coroutine[Any, Any, T]]) -> T:

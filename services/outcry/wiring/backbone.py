@@ -34,7 +34,7 @@ class Backbone:
         self.store = PgStore(settings.postgres, topic=settings.topic, lease_ms=self.lease_ms, watch=watch)
         self.ledger = self.store.ledger
         self.journal = KafkaJournal(_brokers(settings), settings.topic, _library(settings))
-        self._topic_id = ""  # the one that was noted last
+        self.topic_id = ""  # the one that was noted last
 
     async def open(self) -> None:
         """Raises OutOfService where a component cannot be reached, Damaged where it is not fit for this exchange."""
@@ -51,12 +51,12 @@ class Backbone:
             await asyncio.sleep(TOPIC_SECONDS)
             with contextlib.suppress(OutOfService):
                 found = await asyncio.to_thread(self.journal.topic.id)
-                if found != self._topic_id:
+                if found != self.topic_id:
                     await self._note_topic(found)
 
     async def _note_topic(self, topic_id: str) -> None:
         halted = await self.store.note_topic(topic_id, self.settings.partitions)
-        self._topic_id = topic_id
+        self.topic_id = topic_id
         if halted:
             log.critical("Partitions %s are halted: the topic was deleted and created again.", halted)
 

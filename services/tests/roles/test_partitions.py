@@ -93,6 +93,7 @@ def test_the_verbs_work_from_the_command_line_on_an_exchange_at_rest(
     assert "SetInstrument" in first["command"]
     assert outcry(tmp_path, capsys, "partitions", "list")["rows"][0]["status"] == "HALT"
     assert "an approval names" in outcry(tmp_path, capsys, "skip", "0", "--approve")
+    assert "an approval names --reason" in outcry(tmp_path, capsys, "skip", "0", "--lost", "--approve")
     assert outcry(tmp_path, capsys, "resume", "0", "--as", "ben") == {"partition": 0, "status": "RUN"}
     assert "not halted" in outcry(tmp_path, capsys, "resume", "0")
     acts = outcry(tmp_path, capsys, "audit", "list", "--limit", "2")["rows"]

@@ -1,15 +1,18 @@
 """Kafka loses the journal of engines that run or are away: they halt, say why, and guess nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from outcry.market.commands import PlaceOrder
+from outcry.market.terms import EXPIRED
+from outcry.roles.admin.losses import READ_AHEAD, Losses
+from outcry.roles.admin.rules import Refused
 from outcry.rows import OrderRow, PartitionRow
-from tests.support.engine_room import BEN, engine_room
+from tests.support.engine_room import ANN, BEN, engine_room
 from tests.support.kafka_room import ConfluentRoom, KafkaRoom
 
 MADE_ANEW = "the topic was deleted and created again: its records are not those that were applied"
@@ -112,3 +115,104 @@ async def test_records_that_kafka_threw_away_after_they_were_applied_are_not_mis
     await room.start_elsewhere()
     await room.until(lambda: all(order.command_id in room.outcomes for order in placed))
     room.is_lost = True  # nothing is left to prove the beginning with
+
+
+async def give_up(room: KafkaRoom, actor: str = "", part: int = 0) -> dict[str, Any]:
+    """What ``outcry skip PART --lost`` says, with ``--approve`` where somebody approves."""
+    topic_id = await asyncio.to_thread(room.kafka.topic.id)
+    losses = Losses(
+        room.store.ledger, room.kafka, topic_id=topic_id, clock=room.clock, progress=lambda line: None
+    )  # fmt: skip
+    return await losses.act({"partition": part, "approve": bool(actor), "reason": "no mirror", "actor": actor})
+
+
+async def goes_on(room: KafkaRoom, parts: Sequence[int], lost: Sequence[PlaceOrder]) -> None:
+    """Resumed partitions trade; orders whose commands are lost end as expired, with their money back."""
+    for part in parts:
+        assert await room.store.ledger.resume_partition(part, "ann")
+    after = [outcome for part in parts for outcome in await room.place(room.order("buy 1@800", ANN, part))]
+    assert [outcome.code for outcome in after] == [0] * len(parts)
+    assert all(order.command_id not in room.outcomes for order in lost)
+    async with asyncio.timeout(20):
+        while {row.status for row in await rows_of(room, list(lost))} != {EXPIRED}:
+            await asyncio.sleep(0.5)
+            await room.place(*(room.order("buy 1@801", ANN, part) for part in parts))
+            for part in parts:
+                await room.store.ledger.void(part)
+
+
+async def test_partitions_of_a_topic_made_anew_go_on_once_two_people_gave_up_what_is_missing(room: KafkaRoom) -> None:
+    room.is_lost = True
+    before, _ = await traded(room)
+    await room.engine.stop()
+    lost = await room.hold(room.order("buy 1@900"), room.order("buy 2@900"), window_ms=2_000)
+    await room.journal(lost)
+    await room.make_topic_anew()
+    assert await asyncio.wait_for(room.halts([0, 1]), 5) == [MADE_ANEW] * 2
+    standing = await room.standing()
+    last = standing.next_offset + READ_AHEAD - 1
+    shown = await give_up(room)
+    assert (shown["given_up"], shown["orders_without_outcome"]) == (f"records {standing.next_offset} to {last}", 2)
+    assert [(await give_up(room, "ann"))["state"] for _ in range(2)] == ["needs 1 more approval"] * 2
+    assert await room.standing() == standing
+    done = await give_up(room, "ben")
+    assert (done["approved_by"], done["state"]) == (
+        "ann, ben",
+        f"goes on at record {last + 1} when partition 0 resumes",
+    )
+    with pytest.raises(Refused, match="nothing is missing"):
+        await give_up(room)
+    for actor in ("ann", "ben"):
+        await give_up(room, actor, part=1)
+    await room.start_elsewhere()
+    await goes_on(room, [0, 1], lost)
+    assert await room.store.ledger.orders_by_id([row.order_id for row in before]) == before
+    acts = [row for row in await room.store.ledger.audit_log(20) if row.action == "give up records"]
+    assert {(row.subject, row.actor) for row in acts} == {("0", "ben"), ("1", "ben")}
+    assert all("made anew" in row.detail for row in acts)
+    room.is_lost = False  # a proof from the new beginning on, at the end
+
+
+async def test_an_engine_that_read_the_lost_log_ahead_applies_none_of_it_later(room: KafkaRoom) -> None:
+    """It runs all the time, and the log is lost while records wait in its memory."""
+    room.is_lost = True
+    load = asyncio.create_task(room.send_on(300))
+    await asyncio.sleep(0.3)
+    await room.make_topic_anew()
+    sent = await load
+    async with asyncio.timeout(5):
+        while await room.halts([0, 1]) != [MADE_ANEW] * 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    for part in (0, 1):
+        for actor in ("ann", "ben"):
+            await give_up(room, actor, part)
+    known = {row.order_id for row in await rows_of(room, sent)}
+    for part in (0, 1):
+        assert await room.store.ledger.resume_partition(part, "ann")
+    await room.place(room.order("buy 1@800"), room.order("buy 1@800", part=1))
+    assert {row.order_id for row in await rows_of(room, sent)} == known, "what was lost is not applied"
+    room.is_lost = False
+
+
+async def test_a_partition_goes_on_behind_records_that_kafka_threw_away(room: KafkaRoom) -> None:
+    room.is_lost = True
+    before, standing = await traded(room)
+    await room.engine.stop()
+    lost = await room.hold(room.order("buy 1@900"), room.order("buy 2@900"), window_ms=2_000)
+    await room.journal(lost)
+    first = standing.next_offset + 2
+    kept = await room.send_on(3)
+    await room.kafka.trim(0, first)
+    await room.start_elsewhere()
+    await room.halts([0])
+    await room.keeper.checkpoint_all()
+    await give_up(room, "ann")
+    halted = await room.standing()
+    assert (await give_up(room, "ben"))["given_up"] == f"records {standing.next_offset} to {first - 1}"
+    placed = await room.standing()
+    assert (placed.next_offset, placed.epoch, placed.status) == (first, halted.epoch + 1, "HALT")
+    assert [each.next_offset for each in await room.store.ledger.checkpoints(0)] == [first]
+    await goes_on(room, [0], lost)
+    assert all(order.command_id in room.outcomes for order in kept), "what is still there is applied"
+    assert await room.store.ledger.orders_by_id([row.order_id for row in before]) == before
+    room.is_lost = False

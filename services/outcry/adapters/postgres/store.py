@@ -12,6 +12,7 @@ from outcry.adapters.postgres.evidence import EvidenceBook
 from outcry.adapters.postgres.intake import IntakeBook
 from outcry.adapters.postgres.interventions import InterventionBook
 from outcry.adapters.postgres.lease import PgLease
+from outcry.adapters.postgres.losses import LossBook
 from outcry.adapters.postgres.prints import PrintBook
 from outcry.adapters.postgres.registry import RegistryBook
 from outcry.adapters.postgres.restoring import RestoringBook
@@ -24,7 +25,9 @@ NOTE_TOPIC: Final = statement("note_topic")
 NOTED: Final = "SELECT count(*) FROM engine_partition WHERE topic = $1 AND topic_id = $2::uuid AND part < $3"
 
 
-class PgLedger(RestoringBook, IntakeBook, ResultBook, RegistryBook, PrintBook, EvidenceBook, InterventionBook):
+class PgLedger(
+    RestoringBook, LossBook, IntakeBook, ResultBook, RegistryBook, PrintBook, EvidenceBook, InterventionBook
+):
     """Keeps ``ports.Ledger``."""
 
     async def ping(self) -> None:

@@ -9,7 +9,6 @@ from outcry.roles.admin import rules
 from outcry.roles.admin.rules import Refused
 from outcry.rows import PartitionRow
 
-MAX_REASON: Final = 200  # characters
 MAX_SHOWN: Final = 200  # characters of a command
 
 Result = dict[str, Any]
@@ -50,7 +49,7 @@ class PartitionVerbs:
 
     async def _halt(self, params: Mapping[str, Any]) -> Result:
         row = await self._partition(params)
-        reason = f"{_reason(params)} ({params['actor']})"
+        reason = f"{rules.reason(params['reason'])} ({params['actor']})"
         if not await self._ledger.halt_partition(row.part, reason, params["actor"]):
             raise Refused(f"Partition {row.part} is halted already: {row.halt_reason or 'no reason is known'}.")
         return {"partition": row.part, "status": "HALT", "reason": reason}
@@ -77,7 +76,7 @@ class PartitionVerbs:
         commands = await self._record(row.part, params["offset"])
         index = rules.whole(params["index"], "INDEX", 0, len(commands) - 1)
         place = (row.part, params["offset"], index)
-        approved = await self._ledger.approve_skip(place, _reason(params), params["actor"])
+        approved = await self._ledger.approve_skip(place, rules.reason(params["reason"]), params["actor"])
         if not approved:
             raise Refused(
                 f"Partition {row.part} is {row.status} and stands at {row.next_offset}. Only a command that a "
@@ -114,11 +113,3 @@ class PartitionVerbs:
             raise Refused(
                 f"Record {offset} cannot be read ({problem}), so the engine leaves it out by itself."
             ) from None
-
-
-def _reason(params: Mapping[str, Any]) -> str:
-    """Why: it is what the next one on duty reads. Raises Refused."""
-    reason = str(params["reason"]).strip()
-    if not reason or len(reason) > MAX_REASON or not reason.isprintable():
-        raise Refused(f"--reason must have 1 to {MAX_REASON} printable characters.")
-    return reason

@@ -9,6 +9,7 @@ from outcry.market.instrument import MAX_AMOUNT
 
 LARGEST: Final = (1 << 53) - 1  # what every JSON reader keeps exactly
 MAX_NAME: Final = 64  # characters
+MAX_REASON: Final = 200  # characters
 MAX_DAYS: Final = 36_500  # of a key's life
 MAX_ROWS: Final = 100_000  # of one list
 MAX_ADDRESSES: Final = 100  # of one key
@@ -43,6 +44,14 @@ def title(text: str) -> str:
     """What an account is called. Raises Refused."""
     if not text.strip() or len(text) > MAX_NAME or not text.isprintable():
         raise Refused(f"{text!r} is no name. Write 1 to {MAX_NAME} printable characters.")
+    return text
+
+
+def reason(text: str) -> str:
+    """Why somebody acts: it is what the next one on duty reads. Raises Refused."""
+    text = text.strip()
+    if not text or len(text) > MAX_REASON or not text.isprintable():
+        raise Refused(f"--reason must have 1 to {MAX_REASON} printable characters.")
     return text
 
 
