@@ -1,27 +1,27 @@
 """Strikes a cluster on this machine with faults while clients trade, and checks that it loses and doubles nothing.
 
-    faults.py [--faults N] [--orders N] [--seconds N] [--seed S] [--rate R] [--folder DIR] [--card FILE]
-              [--history FILE] [--brief]
+    faults.py [--faults N] [--orders N] [--seconds N] [--seed S] [--rate R] [--clients N] [--batches SHARE]
+              [--batch MIN-MAX] [--at-once MIN-MAX] [--folder DIR] [--card FILE] [--history FILE] [--brief]
 
-It starts its own Kafka, PostgreSQL and Redis. One log line per fault; a reliability card at the end. Exit status 1:
-an answer does not stand, something happened twice, a follower of the streams missed something that nobody told it of,
-an invariant is broken, or the cluster did not recover.
+RATE is requests a second, of which a share are batches of so many orders. It starts its own Kafka, PostgreSQL and
+Redis. One log line per round of faults; a reliability card at the end. Exit status 1: an answer does not stand,
+something happened twice, a follower of the streams missed something that nobody told it of, an invariant is broken,
+or the cluster did not recover.
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
-import platform
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,64 +30,25 @@ import aiohttp
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "services"))
+from reliability import Card  # noqa: E402
+
+from outcry.wiring.process import in_loop  # noqa: E402
 from tests.support.customers import MIDDLES, Customer  # noqa: E402
-from tests.support.histories import Findings, History, Row, check  # noqa: E402
+from tests.support.histories import History, Row, check  # noqa: E402
 from tests.support.signed import SignedClient  # noqa: E402
 from tests.support.stricken import STORES, Fault, Stricken, components  # noqa: E402
 from tests.support.viewers import AccountViewer, MarketViewer, Viewer  # noqa: E402
 
-CUSTOMERS = 12
-ROUND = (1, 3)  # faults that strike together
 ROUNDS_PER_CHECK = 10
 RECOVERY_SECONDS = 60.0
-CALM_SECONDS = (0.2, 1.0)  # between two rounds
+CALM_SECONDS = (0.1, 0.5)  # between two rounds
+VERIFY_SHARE = 0.05  # of the time, at most, but for the last one
 QUIET_SECONDS = 3.0  # at the end, for what was on its way
 FOLLOW_SECONDS = 20.0  # at the end, for followers of the streams to be where the exchange is
 PAGE = 1000
+ROW = ("clientOrderId", "orderId", "status", "executedQty")
+OVERLAP = 4  # checks: what is read goes so far back, as an order may be seen late
 LEASE_SECONDS = 2.0
-
-
-@dataclass
-class Card:
-    """What a campaign did and found."""
-
-    seed: int
-    faults: Counter[str] = field(default_factory=Counter)
-    recoveries: list[tuple[str, float]] = field(default_factory=list)  # faults of a round, seconds
-    findings: Findings = field(default_factory=Findings)
-    gaps: list[str] = field(default_factory=list)  # that a follower of the streams was not told of
-    seen: dict[str, Counter[str]] = field(default_factory=dict)  # by followers, what they saw
-    verified: int = 0
-    broken: list[str] = field(default_factory=list)
-    restarts: int = 0
-    seconds: float = 0.0
-
-    @property
-    def is_clean(self) -> bool:
-        return self.findings.is_clean and not self.broken and not self.gaps
-
-    def figures(self, history: History, command: str) -> dict[str, Any]:
-        """The card as it is printed and kept."""
-        rto = sorted(seconds for _, seconds in self.recoveries)
-        known = [sent for sent in history.orders if sent.is_known]
-        return {
-            "faults": self.faults.total(), "kinds": dict(sorted(self.faults.items())), "orders": len(history.orders),
-            "accepted": sum(sent.told is not None for sent in known),
-            "refused": sum(sent.refused != 0 for sent in known), "unknown": len(history.orders) - len(known),
-            "cancels": history.cancels, "lost": len(self.findings.lost), "doubled": len(self.findings.doubled),
-            "gaps": self.gaps, "streams": {name: dict(sorted(seen.items())) for name, seen in self.seen.items()},
-            "verified": self.verified, "broken": self.broken, "rto_seconds": {
-                name: _at(rto, share) for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
-            },
-            "restarts": self.restarts, "seconds": round(self.seconds), "seed": self.seed,
-            "lease_seconds": LEASE_SECONDS,
-            "answers": dict(history.answers.most_common()), "commit": _commit(), "command": command,
-            "machine": f"{os.cpu_count()} x {_cpu()}, Python {platform.python_version()}",
-        }  # fmt: skip
-
-
-def _at(ordered: Sequence[float], share: float) -> float:
-    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 2) if ordered else 0.0
 
 
 @dataclass
@@ -102,19 +63,22 @@ class Campaign:
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.given.seed)
-        self.card = Card(self.given.seed)
+        self.card = Card(self.given.seed, LEASE_SECONDS)
+        self._marks: dict[tuple[int, str], deque[int]] = {}
+        self._verified_at, self._verify_seconds = self.began, 0.0
         urls, keys = self.stricken.apis(), self.stricken.keys()
         self.clients = [[SignedClient(self.session, url, *key) for url in urls] for key in keys]
         pick = self.given.seed * 1000
-        self.customers = [self._customer(n % 2, pick + n) for n in range(CUSTOMERS)]
-        self.probes = [self._customer(n % 2, pick + 100 + n, symbol) for n, symbol in enumerate(MIDDLES)]
+        self.customers = [self._customer(n % 2, pick + n) for n in range(self.given.clients)]
+        self.probes = [self._customer(n % 2, pick + 500 + n, symbol) for n, symbol in enumerate(MIDDLES)]
         stream = self.stricken.cluster.stream_url
         self.market = MarketViewer(self.session, urls, stream, symbols=list(MIDDLES), began=self.began)
         self.accounts = [AccountViewer(urls, key, self.began) for key in keys]
 
     def _customer(self, owner: int, seed: int, symbol: str = "") -> Customer:
         clients = self.clients[owner][seed % 2 :] + self.clients[owner][: seed % 2]
-        return Customer(self.history, owner, clients, seed=seed, began=self.began, symbol=symbol)
+        more = {"batches": self.given.batches, "batch": self.given.batch}
+        return Customer(self.history, owner, clients, seed=seed, began=self.began, symbol=symbol, **more)
 
     async def run(self) -> Card:
         """Raises components.Trouble where the cluster does not come back."""
@@ -123,7 +87,7 @@ class Campaign:
             await self._trade()
             self.stricken.cluster.processes["simulate-0"].tell(signal.SIGSTOP)  # books have to stand to be compared
             await asyncio.sleep(QUIET_SECONDS)
-            await self._judge_streams({row["clientOrderId"]: row for row in await self._check()})
+            await self._judge_streams({row["clientOrderId"]: row for row in await self._check(is_last=True)})
         finally:
             self.card.broken += [f"a follower failed: {task.exception()!r}" for task in watching if task.done()]
             for task in watching:
@@ -136,7 +100,7 @@ class Campaign:
         return self.card
 
     async def _trade(self) -> None:
-        trading = [asyncio.create_task(each.trade(CUSTOMERS / self.given.rate)) for each in self.customers]
+        trading = [asyncio.create_task(each.trade(self.given.clients / self.given.rate)) for each in self.customers]
         try:
             await self._strike_all()
         finally:
@@ -144,7 +108,7 @@ class Campaign:
                 each.end()
             ends = await asyncio.gather(*trading, return_exceptions=True)
         self.card.broken += [f"a client failed: {each!r}" for each in ends if each is not None]
-        unsettled = [sent.name for sent in self.history.orders if sent.key and not sent.is_known]
+        unsettled = [sent.name for sent in self.history.orders.values() if sent.key and not sent.is_known]
         self.card.broken += [f"{name} has a key and never settled" for name in unsettled]
 
     def _viewers(self) -> dict[str, Viewer]:
@@ -154,13 +118,13 @@ class Campaign:
         """What the followers have must be what the exchange has, but for what they know that they missed."""
         await self.market.compare(FOLLOW_SECONDS)
         for owner, viewer in enumerate(self.accounts):
-            viewer.judge([sent for sent in self.history.orders if sent.owner == owner], rows)
+            viewer.judge([sent for sent in self.history.orders.values() if sent.owner == owner], rows)
 
     async def _strike_all(self) -> None:
         rounds = 0
         until = self.began + self.given.seconds
         while time.monotonic() < until and (
-            self.card.faults.total() < self.given.faults or len(self.history.orders) < self.given.orders
+            self.card.faults.total() < self.given.faults or self.history.count < self.given.orders
         ):
             await asyncio.sleep(self.dice.uniform(*CALM_SECONDS))
             await self._strike(self._drawn())
@@ -171,10 +135,13 @@ class Campaign:
                 return
 
     def _drawn(self) -> list[Fault]:
-        """Faults of different kinds that strike together."""
-        many = self.dice.randint(*ROUND) if self.card.faults.total() + ROUND[1] <= self.given.faults else 1
-        drawn = [draw(self.dice) for draw in self.dice.sample(self.stricken.faults(), many)]
-        return list({fault.kind: fault for fault in drawn}.values())
+        """Faults that strike together, none of them the same to the same."""
+        drawn = [draw(self.dice) for draw in self.dice.sample(self.stricken.faults(), self._many())]
+        return list({tuple(fault.name.split()[:2]): fault for fault in drawn}.values())
+
+    def _many(self) -> int:
+        least, most = self.given.at_once
+        return self.dice.randint(least, most) if self.card.faults.total() + most <= self.given.faults else 1
 
     async def _strike(self, faults: Sequence[Fault]) -> None:
         striking = [asyncio.ensure_future(fault.strike()) for fault in faults]
@@ -201,33 +168,55 @@ class Campaign:
             await asyncio.sleep(0.05)
         await customer.cancel(sent)
 
-    async def _check(self) -> list[Row]:
-        """Everything that was told must stand, and the invariants must hold; returns all orders."""
-        asked = self.history.known()
+    async def _check(self, *, is_last: bool = False) -> list[Row]:
+        """Everything that was told must stand, and the invariants must hold; returns the orders that are not folded.
+
+        Read is what has been new or open lately; the last time it is all that there ever was.
+        """
+        asked, firsts = self.history.known(), self.history.firsts()
         rows: list[Row] = []
-        for owner in range(2):
-            for symbol in MIDDLES:
-                rows += await self._all_orders(owner, symbol)
-        found = check(self.history, asked, rows)
+        for owner, symbol in itertools.product(range(2), MIDDLES):
+            first = 0 if is_last else self._first(owner, symbol, firsts)
+            page = await self._orders_from(owner, symbol, first)
+            others, found = self.history.archive(owner, symbol).compare(page, first)
+            self.card.findings.add(found)
+            rows += others
+        found = check(self.history, asked, rows, self._now())
         self.card.findings.add(found)
+        self._say(f"     {self.history.count:,} orders, {len(self.history.orders):,} of them not folded")
+        if not is_last:
+            self.history.fold(self._now(), lambda sent, row: self.accounts[sent.owner].judge_order(sent, row))
+        await self._verify(is_last)
+        return rows
+
+    async def _verify(self, is_due: bool) -> None:
+        began = time.monotonic()
+        if not is_due and began - self._verified_at < self._verify_seconds / VERIFY_SHARE:
+            return
         clean, said = await self.stricken.verify()
+        self._verified_at, self._verify_seconds = time.monotonic(), time.monotonic() - began
         self.card.verified += 1
         if not clean:
             self.card.broken.append(said)
-        problems = len(found.lost) + len(found.doubled)
-        self._say(
-            f"     {len(self.history.orders):,} orders, {problems} problems, verify {'clean' if clean else 'BROKEN'}"
-        )
-        return rows
+        self._say(f"     verify {'clean' if clean else 'BROKEN'} after {self._verify_seconds:.1f} s")
 
-    async def _all_orders(self, owner: int, symbol: str) -> list[Row]:
+    def _first(self, owner: int, symbol: str, firsts: Mapping[tuple[int, str], int]) -> int:
+        """The order id from which on the orders are read."""
+        marks = self._marks.setdefault((owner, symbol), deque([0], maxlen=OVERLAP))
+        marks.append(firsts.get((owner, symbol), marks[-1]))
+        return min(marks)
+
+    async def _orders_from(self, owner: int, symbol: str, first: int) -> list[Row]:
         rows: list[Row] = []
         while True:
-            asked = {"symbol": symbol, "orderId": rows[-1]["orderId"] + 1 if rows else 0, "limit": PAGE}
+            asked = {"symbol": symbol, "orderId": rows[-1]["orderId"] + 1 if rows else first, "limit": PAGE}
             page = await self._get(owner, "/api/v3/allOrders", asked)
-            rows += page
+            rows += [{name: row[name] for name in ROW} for row in page]
             if len(page) < PAGE:
                 return rows
+
+    def _now(self) -> float:
+        return time.monotonic() - self.began
 
     async def _get(self, owner: int, path: str, params: dict[str, Any]) -> Any:
         """Raises components.Trouble where no api answers within the time for recovery."""
@@ -243,7 +232,7 @@ class Campaign:
         raise components.Trouble(f"{path} {params} cannot be read: {answer}")
 
     def _say(self, line: str) -> None:
-        print(f"{time.monotonic() - self.began:7.1f}  {line}", flush=True)
+        print(f"{self._now():7.1f}  {line}", flush=True)
 
 
 async def campaign(given: argparse.Namespace, command: str) -> int:
@@ -257,7 +246,7 @@ async def campaign(given: argparse.Namespace, command: str) -> int:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         try:
             await stricken.start()
-            striking = Campaign(given, stricken, session)
+            striking = Campaign(given, stricken, session, History(path=given.history))
             try:
                 await striking.run()
             except components.Trouble as trouble:
@@ -275,21 +264,13 @@ def _conclude(given: argparse.Namespace, done: Campaign, command: str) -> int:
     print(json.dumps(card, indent=1), flush=True)
     if given.card:
         given.card.write_text(json.dumps(card, indent=1) + "\n")
-    if given.history:
-        done.history.write(given.history)
+    done.history.write()
     return 0 if done.card.is_clean else 1
 
 
-def _commit() -> str:
-    told = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return told.stdout.strip() or "unknown"
-
-
-def _cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+def _span(text: str) -> tuple[int, int]:
+    least, _, most = text.partition("-")
+    return int(least), int(most or least)
 
 
 def main(words: Sequence[str]) -> int:
@@ -297,7 +278,8 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Strike a cluster with faults while clients trade.")
     for name, kind, default in (
         ("faults", int, 100), ("orders", int, 5_000), ("seconds", float, 86_400.0),
-        ("seed", int, 1), ("rate", float, 60.0), ("port", int, 18_080),
+        ("seed", int, 1), ("rate", float, 60.0), ("port", int, 18_080), ("clients", int, 12),
+        ("batches", float, 0.1), ("batch", _span, (5, 5)), ("at-once", _span, (1, 3)),
         ("folder", Path, None), ("card", Path, None), ("history", Path, None),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=kind, default=default)
@@ -305,11 +287,12 @@ def main(words: Sequence[str]) -> int:
     given = parser.parse_args(words)
     for variable in STORES.values():
         os.environ.pop(variable, None)  # it kills what it uses, so it uses its own
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends too
     command = f"load-tests/faults.py {' '.join(words)}".strip()
     with contextlib.ExitStack() as stack:
         if given.folder is None:
             given.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outcry-faults-")))
-        return asyncio.run(campaign(given, command))
+        return in_loop(campaign(given, command))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,12 @@ from tests.support.kafka import component
 
 ROOT = Path(__file__).resolve().parents[3]
 LONG = bool(os.environ.get("OUTCRY_TEST_LONG"))
-FAULTS, ORDERS, RATE = (300, 100_000, 120) if LONG else (30, 1_500, 40)
+FAULTS, ORDERS = (300, 100_000) if LONG else (30, 1_500)
 LIMIT_SECONDS = 7_000 if LONG else 280
+STRIKE_SECONDS = 3_000  # of the long form, for faults and orders; what is missing then fails it
+FLOW = ["--rate", 40, "--clients", 32, "--batches", 0.35, "--batch", "20-50", "--at-once", "3-8"]
+LONG_WORDS = ["--seconds", STRIKE_SECONDS, *FLOW]
+SHORT_WORDS = ["--rate", 40, "--brief"]
 COMPONENTS = ("OUTCRY_KAFKA", "OUTCRY_POSTGRES", "OUTCRY_REDIS_FANOUT", "OUTCRY_REDIS_STATE")
 
 
@@ -23,9 +27,10 @@ def test_a_cluster_struck_by_faults_loses_and_doubles_nothing(tmp_path: Path) ->
     for name in COMPONENTS:
         component(name)  # the campaign strikes components of its own; where there are these, it can have them
     card = tmp_path / "card.json"
-    words = ["--faults", FAULTS, "--orders", ORDERS, "--rate", RATE, "--port", base_port(), "--card", card]
+    words = ["--faults", FAULTS, "--orders", ORDERS, "--port", base_port(), "--card", card]
+    words += LONG_WORDS if LONG else SHORT_WORDS
     done = subprocess.run(
-        [sys.executable, ROOT / "load-tests" / "faults.py", *map(str, words), *([] if LONG else ["--brief"])],
+        [sys.executable, ROOT / "load-tests" / "faults.py", *map(str, words)],
         capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]

@@ -1,8 +1,12 @@
 """The checker of the fault campaigns finds what it is there to find."""
 
+import json
+from pathlib import Path
 from typing import Any
 
-from tests.support.histories import Findings, History, Sent, check
+import pytest
+
+from tests.support.histories import GONE_SECONDS, TOLD_SECONDS, Findings, History, Row, Sent, check
 
 
 def told(status: str = "NEW", executed: str = "0", order_id: int = 1) -> dict[str, Any]:
@@ -15,6 +19,10 @@ def sent(name: str = "a", **known: Any) -> Sent:
 
 def row(name: str = "a", **what: Any) -> dict[str, Any]:
     return {"clientOrderId": name, **told(**what)}
+
+
+def history_of(*orders: Sent) -> History:
+    return History({order.name: order for order in orders})
 
 
 def found(order: Sent, *rows: dict[str, Any], history: History | None = None) -> Findings:
@@ -31,9 +39,9 @@ def test_what_stands_or_went_on_is_clean() -> None:
 
 
 def test_what_is_heard_while_rows_are_read_is_not_expected_of_them() -> None:
-    history = History(orders=[sent(told=told()), sent("b")])
+    history = history_of(sent(told=told()), sent("b"))
     asked = history.known()
-    history.orders[0].hear(told("CANCELED"), 1.0)
+    history.orders["a"].hear(told("CANCELED"), 1.0)
     assert [each.name for each in asked] == ["a"]
     assert check(history, asked, [row()]).is_clean
 
@@ -51,7 +59,8 @@ def test_an_order_that_was_canceled_and_fills_later_is_lost() -> None:
 
 
 def test_what_the_exchange_showed_once_may_not_vanish() -> None:
-    history, order = History(), sent()
+    order = sent()
+    history = history_of(order)
     assert found(order, row(), history=history).is_clean
     assert found(order, history=history).lost
 
@@ -63,3 +72,85 @@ def test_two_orders_under_one_client_order_id_are_doubled() -> None:
 def test_a_refused_order_that_is_there_is_doubled() -> None:
     assert found(sent(refused=-1008), row()).doubled
     assert found(sent(refused=-2010), row(status="REJECTED")).is_clean
+
+
+ENDED = [
+    row("a", status="FILLED", executed="1.00", order_id=3),
+    row("b", status="CANCELED", executed="0.00", order_id=5),
+    row("c", status="FILLED", executed="2.00", order_id=9),
+]
+
+
+def looked(history: History, rows: list[Row], first: int = 0, now: float = 0.0) -> Findings:
+    """A check as the campaign makes one: rows are compared with what is folded, then with what is not."""
+    others, found = history.archive(0, "BTCUSD").compare([each for each in rows if each["orderId"] >= first], first)
+    found.add(check(history, history.known(), others, now))
+    return found
+
+
+def folded() -> tuple[History, list[str]]:
+    """Three orders that ended and are folded, one that is open, and who was judged."""
+    judged: list[str] = []
+    history = history_of(
+        *(sent(each["clientOrderId"], told=told(order_id=each["orderId"])) for each in ENDED),
+        sent("d", told=told(order_id=11)),
+        sent("r", refused=-2010),
+    )
+    assert looked(history, [*ENDED, row("d", order_id=11)]).is_clean
+    history.fold(TOLD_SECONDS - 1, lambda order, _: judged.append(order.name))
+    assert len(history.orders) == 5, "who follows may not have been told yet"
+    history.fold(GONE_SECONDS, lambda order, _: judged.append(order.name))
+    return history, judged
+
+
+def test_what_has_ended_is_counted_and_judged_once_and_leaves_memory() -> None:
+    history, judged = folded()
+    assert list(history.orders) == ["d"]
+    assert judged == ["a", "b", "c"]
+    assert len(history.archive(0, "BTCUSD")) == 3
+    assert history.counts() == {"accepted": 4, "refused": 1}
+    assert history.firsts() == {(0, "BTCUSD"): 11}
+    assert looked(history, [*ENDED, row("d", order_id=11)]).is_clean
+    assert looked(history, [row("d", order_id=11)], first=11).is_clean
+
+
+LIES = {
+    "one is gone": ([ENDED[0], ENDED[2]], "lost"),
+    "one goes on": ([row("a", status="FILLED", executed="1.50", order_id=3), *ENDED[1:]], "lost"),
+    "one is open again": ([ENDED[0], row("b", order_id=5), ENDED[2]], "lost"),
+    "one has another name": ([ENDED[0], ENDED[1], {**ENDED[2], "clientOrderId": "x"}], "lost"),
+    "one is there twice": ([*ENDED, row("a", status="FILLED", executed="1.00", order_id=12)], "doubled"),
+    "what was refused is there": ([*ENDED, row("r", order_id=13)], "doubled"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_about_what_is_folded_is_found(lie: str) -> None:
+    history, _ = folded()
+    rows, kind = LIES[lie]
+    wrong = looked(history, [*rows, row("d", order_id=11)])
+    assert bool(wrong.lost) == (kind == "lost")
+    assert bool(wrong.doubled) == (kind == "doubled")
+
+
+def test_an_answer_that_contradicts_the_end_that_was_seen_is_lost() -> None:
+    history = history_of(sent(told=told()))
+    assert looked(history, [row(status="FILLED", executed="1")]).is_clean
+    history.hear(history.orders["a"], told("NEW"), 1.0)  # an old answer, told again
+    assert looked(history, [row(status="FILLED", executed="1")]).is_clean
+    history.hear(history.orders["a"], told("CANCELED"), 2.0)
+    assert looked(history, [row(status="FILLED", executed="1")]).lost
+
+
+def test_an_order_that_nobody_was_told_of_is_folded_once_it_ended(tmp_path: Path) -> None:
+    keyed = sent("k")
+    keyed.key = "key"
+    history = history_of(sent(), keyed)
+    history.path = tmp_path / "history"
+    assert looked(history, [row(status="CANCELED"), row("k", status="CANCELED", order_id=2)]).is_clean
+    history.fold(TOLD_SECONDS, lambda *_: None)
+    assert len(history.orders) == 2
+    history.fold(GONE_SECONDS, lambda *_: None)
+    assert (list(history.orders), history.counts()) == (["k"], {"unknown": 2}), "a key has to settle"
+    (line,) = history.path.read_text().splitlines()
+    assert json.loads(line)["end"]["status"] == "CANCELED"

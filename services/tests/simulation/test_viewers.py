@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from tests.support.histories import Sent
-from tests.support.viewers import AccountViewer, Market, MarketViewer, Span
+from tests.support.viewers import AccountViewer, Market, MarketViewer, Report, Span
 
 ROW = {"status": "FILLED", "executedQty": "2.00000000", "orderId": 1}
 
@@ -65,8 +65,8 @@ def order(sent_at: float = 5.0) -> Sent:
     return Sent(0, "BTCUSD", "f1", "", sent_at, {}, told=ROW, told_at=6.0)
 
 
-def report(status: str, executed: str) -> dict[str, Any]:
-    return {"X": status, "z": executed}
+def report(status: str, executed: str) -> Report:
+    return (status, executed)
 
 
 def test_an_order_whose_end_was_told_is_seen() -> None:

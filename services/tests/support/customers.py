@@ -14,6 +14,7 @@ from tests.support.histories import History, Sent
 from tests.support.signed import SignedClient
 
 ORDER: Final = "/api/v3/order"
+ALL_OPEN: Final = "/api/v3/openOrders"
 MIDDLES: Final = {  # symbol -> a price, decimals of prices, a lot
     "BTCUSD": (60_000, 2, 0.001), "ETHUSD": (3_000, 2, 0.01), "ADAUSD": (0.5, 4, 50), "DOTUSD": (8, 3, 5),
     "SOLUSD": (150, 2, 0.2), "LINKUSD": (16, 3, 2), "AVAXUSD": (40, 2, 1), "MATICUSD": (0.8, 4, 40),
@@ -21,9 +22,12 @@ MIDDLES: Final = {  # symbol -> a price, decimals of prices, a lot
 OVERLOADED: Final = -1008
 UNKNOWN: Final = -1007
 LATE: Final = -1021  # outside of its own recvWindow
-REACH_SECONDS: Final = 0.1  # between two attempts to reach an api
+REACH_SECONDS: Final = 0.1  # between two attempts to reach an api; each of the same request waits longer
+PATIENT_SECONDS: Final = 1.0  # but not longer than this
 SETTLE_SECONDS: Final = 60.0  # for a keyed request to find its outcome
-BATCH: Final = 5
+BATCH: Final = (5, 5)  # the least and the most orders of one request
+BATCHES: Final = 0.1  # of all requests
+SWEEPS: Final = 0.02  # requests that cancel all that is open of one symbol
 RECENT: Final = 50  # of one client's orders, among which it cancels
 
 
@@ -32,7 +36,7 @@ class Customer:
 
     def __init__(
         self, history: History, owner: int, clients: Sequence[SignedClient], *, seed: int, began: float,
-        symbol: str = "",
+        symbol: str = "", batches: float = BATCHES, batch: tuple[int, int] = BATCH,
     ) -> None:  # fmt: skip
         self._history = history
         self._owner = owner
@@ -43,6 +47,8 @@ class Customer:
         self._began = began
         self._symbols = [symbol] if symbol else list(MIDDLES)
         self._recent: deque[Sent] = deque(maxlen=RECENT)
+        self._batches = batches
+        self._batch = batch
         self._ended = False
 
     async def trade(self, pause_seconds: float) -> None:
@@ -50,10 +56,12 @@ class Customer:
         while not self._ended:
             await asyncio.sleep(pause_seconds * self._dice.uniform(0.5, 1.5))
             kind = self._dice.random()
-            if kind < 0.25 and (open_ones := [sent for sent in self._recent if sent.is_open]):
-                await self.cancel(self._dice.choice(open_ones))
-            elif kind < 0.35:
+            if kind < self._batches:
                 await self.batch()
+            elif kind < self._batches + SWEEPS:
+                await self.sweep()
+            elif kind > 0.75 and (open_ones := [sent for sent in self._recent if sent.is_open]):
+                await self.cancel(self._dice.choice(open_ones))
             else:
                 await self.place(self.order(is_keyed=self._dice.random() < 0.5))
 
@@ -74,7 +82,7 @@ class Customer:
             "newClientOrderId": name, "newOrderRespType": "FULL",
         }  # fmt: skip
         sent = Sent(self._owner, symbol, name, f"key-{name}" if is_keyed else "", self._now(), params)
-        self._history.orders.append(sent)
+        self._history.add(sent)
         self._recent.append(sent)
         return sent
 
@@ -86,20 +94,30 @@ class Customer:
             sent.attempts += 1
             self._hear(sent, status, answer)
             if not sent.is_known:
-                await asyncio.sleep(REACH_SECONDS)
+                await asyncio.sleep(min(PATIENT_SECONDS, REACH_SECONDS * sent.attempts))
         return sent.told is not None
 
     async def cancel(self, sent: Sent) -> None:
         """Cancels an order; an answer of 200 is its end."""
         status, answer = await self._ask("DELETE", {"symbol": sent.symbol, "origClientOrderId": sent.name}, "")
         if status == 200:
-            sent.hear(answer, self._now())
+            self._history.hear(sent, answer, self._now())
             self._history.cancels += 1
+
+    async def sweep(self) -> None:
+        """Cancels all that is open of one symbol; what the answer names has ended."""
+        symbol = self._dice.choice(self._symbols)
+        status, answer = await self._attempt(lambda client: client.ask("DELETE", ALL_OPEN, {"symbol": symbol}))
+        for row in answer if status == 200 else []:
+            sent = self._history.orders.get(row.get("origClientOrderId", ""))
+            if sent is not None:
+                self._history.hear(sent, row, self._now())
+                self._history.cancels += 1
 
     async def batch(self) -> None:
         """Some orders in one request, sometimes with a key; then the same request is sent until it has an answer."""
         is_keyed = self._dice.random() < 0.5
-        orders = [self.order(is_keyed=False) for _ in range(BATCH)]
+        orders = [self.order(is_keyed=False) for _ in range(self._dice.randint(*self._batch))]
         key = f"key-{orders[0].name}-batch" if is_keyed else ""
         until = time.monotonic() + SETTLE_SECONDS
         while True:
@@ -109,20 +127,23 @@ class Customer:
                 sent.attempts += 1
                 sent.key = sent.key or key
                 result = results[number] if results else answer
-                self._hear(sent, _item_status(result) if results else status, result)
+                self._hear(sent, _item_status(result) if results else status, result, is_last=bool(results and key))
             if not is_keyed or all(sent.is_known for sent in orders) or time.monotonic() > until:
                 return
-            await asyncio.sleep(REACH_SECONDS)
+            await asyncio.sleep(min(PATIENT_SECONDS, REACH_SECONDS * orders[0].attempts))
 
-    def _hear(self, sent: Sent, status: int, answer: Any) -> None:
+    def _hear(self, sent: Sent, status: int, answer: Any, *, is_last: bool = False) -> None:
+        """``is_last``: what the answer says of the order stands for every request under its key."""
         code = answer.get("code", 0) if isinstance(answer, dict) else 0
         if status == 200:
-            sent.hear(answer, self._now())
+            self._history.hear(sent, answer, self._now())
         elif code == UNKNOWN or status in (0, 409):
             return
         elif code == LATE and sent.attempts > 1:
             return  # this request came too late to be looked at, which says nothing of the one before
-        elif (sent.attempts == 1 and code == OVERLOADED) or (status == 400 and (sent.attempts == 1 or sent.key)):
+        elif code == OVERLOADED:
+            sent.refused = code if sent.attempts == 1 or is_last else 0
+        elif status == 400 and (sent.attempts == 1 or sent.key):
             sent.refused = code
 
     async def _ask(self, method: str, params: dict[str, Any], key: str) -> tuple[int, Any]:

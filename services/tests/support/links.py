@@ -125,7 +125,8 @@ class Link:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pair: Pair) -> None:
         """One direction, until it ends."""
         while chunk := await reader.read(CHUNK_BYTES):
-            await self._speaks()
+            if self.is_silent:
+                await self._speaks()
             if self.latency_seconds:
                 await asyncio.sleep(self.latency_seconds)
             for piece in _pieces(chunk, self.slice_bytes):

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 
 TIMEOUT_SECONDS = 15.0
 RECV_WINDOW_MS = 5000
@@ -44,4 +45,4 @@ class SignedClient:
         sent = {"X-MBX-APIKEY": self.key, **{name.replace("_", "-"): value for name, value in headers.items()}}
         limit = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         async with self.session.request(method, address, data=body, headers=sent, timeout=limit) as answer:
-            return answer.status, await answer.json(content_type=None)
+            return answer.status, await answer.json(content_type=None, loads=msgspec.json.decode)

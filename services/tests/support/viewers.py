@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
@@ -32,7 +33,11 @@ EARLY_SECONDS: Final = 1.0  # how much earlier than an order a socket must have 
 LATE_SECONDS: Final = 10.0  # how much later than an answer an event may come, where Redis was away
 FOREVER: Final = float("inf")
 
-NOT_COVERED: Final[Row] = {}
+MAX_SPANS: Final = 50  # of one client; orders of older ones are to be read
+
+Report = tuple[str, str]  # status, executed quantity
+
+NOT_COVERED: Final[Report] = ("", "")
 
 Book = dict[tuple[str, str], str]  # (side, price) -> quantity
 
@@ -122,7 +127,7 @@ class MarketViewer(Viewer):
 
     async def _read(self, socket: ClientConnection) -> None:
         async for text in socket:
-            self.take(json.loads(text).get("data", {}))
+            self.take(msgspec.json.decode(text).get("data", {}))
 
     async def _begin(self, symbol: str) -> None:
         """A snapshot that the diffs lead on from."""
@@ -188,7 +193,7 @@ class Span:
 
     since: float
     until: float = FOREVER
-    reports: dict[str, Row] = field(default_factory=dict)
+    reports: dict[str, Report] = field(default_factory=dict)
 
 
 class AccountViewer(Viewer):
@@ -204,29 +209,38 @@ class AccountViewer(Viewer):
         """Each order that lived while one socket did: its last report must be what the exchange has of it."""
         for sent in orders:
             row = rows.get(sent.name)
-            if row is None or sent.told is None:
-                continue
-            report = self._last_report(sent)
-            if report is NOT_COVERED:
-                self.counts["orders to be read, as their socket ended"] += 1
-            elif report is None and row["status"] == "EXPIRED" and not Decimal(row["executedQty"]):
-                self.counts["orders given up without an event"] += 1
-            elif report is None:
-                self._gap(f"{sent.name}: no event told of it, and it is {row['status']}")
-            elif (report["X"], Decimal(report["z"])) != (row["status"], Decimal(row["executedQty"])):
-                told = f"{report['X']} with {report['z']}"
-                self._gap(f"{sent.name}: the last event says {told}, it is {row['status']} with {row['executedQty']}")
-            else:
-                self.counts["orders seen to their end" if row["status"] in FINAL else "orders seen that are open"] += 1
+            if row is not None:
+                self.judge_order(sent, row)
 
-    def _last_report(self, sent: Sent) -> Row | None:
+    def judge_order(self, sent: Sent, row: Row) -> None:
+        """One of them, for the last time: what was reported of it is forgotten."""
+        if sent.told is not None:
+            self._judge(sent.name, self._last_report(sent), row)
+        for span in self.spans:
+            span.reports.pop(sent.name, None)
+        while len(self.spans) > MAX_SPANS:
+            del self.spans[0]
+
+    def _judge(self, name: str, report: Report | None, row: Row) -> None:
+        if report is NOT_COVERED:
+            self.counts["orders to be read, as their socket ended"] += 1
+        elif report is None and row["status"] == "EXPIRED" and not Decimal(row["executedQty"]):
+            self.counts["orders given up without an event"] += 1
+        elif report is None:
+            self._gap(f"{name}: no event told of it, and it is {row['status']}")
+        elif (report[0], Decimal(report[1])) != (row["status"], Decimal(row["executedQty"])):
+            told = f"{report[0]} with {report[1]}"
+            self._gap(f"{name}: the last event says {told}, it is {row['status']} with {row['executedQty']}")
+        else:
+            self.counts["orders seen to their end" if row["status"] in FINAL else "orders seen that are open"] += 1
+
+    def _last_report(self, sent: Sent) -> Report | None:
         """Of the socket that was there before the order and stayed as long as something could happen to it."""
-        assert sent.told is not None
         span = next((each for each in self.spans if each.since + EARLY_SECONDS < sent.sent_at < each.until), None)
         if span is None:
             return NOT_COVERED
-        ended = sent.told["status"] in FINAL and sent.told_at + LATE_SECONDS < span.until
-        return span.reports.get(sent.name) if ended or span.until == FOREVER else NOT_COVERED
+        covered = span.until == FOREVER or _ended_at(sent) + LATE_SECONDS < span.until
+        return span.reports.get(sent.name) if covered else NOT_COVERED
 
     async def _watch_once(self) -> None:
         self._apis.append(self._apis.pop(0))
@@ -240,7 +254,7 @@ class AccountViewer(Viewer):
             self.spans.append(span)
             try:
                 async for text in socket:
-                    self._take(span, json.loads(text).get("event", {}))
+                    self._take(span, msgspec.json.decode(text).get("event", {}))
             finally:
                 self._ended(socket, self._began + span.since)
                 span.until = time.monotonic() - self._began
@@ -257,9 +271,15 @@ class AccountViewer(Viewer):
         self.counts["executions"] += 1
         name = event["C"] if event["x"] in ("CANCELED", "REPLACED") and event["C"] else event["c"]
         before = span.reports.get(name)
-        if before is not None and Decimal(event["z"]) < Decimal(before["z"]):
-            self._gap(f"{name}: {event['z']} executed was told after {before['z']}")
-        span.reports[name] = event
+        if before is not None and Decimal(event["z"]) < Decimal(before[1]):
+            self._gap(f"{name}: {event['z']} executed was told after {before[1]}")
+        span.reports[name] = (event["X"], event["z"])
+
+
+def _ended_at(sent: Sent) -> float:
+    """The earliest moment at which its end is known to have been; FOREVER: it may not have ended."""
+    told = sent.told_at if sent.told is not None and sent.told["status"] in FINAL else FOREVER
+    return min(told, sent.end_at if sent.end is not None else FOREVER)
 
 
 def book_of(bids: Iterable[Sequence[str]], asks: Iterable[Sequence[str]]) -> Book:
