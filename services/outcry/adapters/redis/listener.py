@@ -35,6 +35,7 @@ STALE_SECONDS: Final = 2.0
 START_SECONDS: Final = 2.0  # for the first look at the ledger
 LOOK_SECONDS: Final = 5.0  # between two looks whether the ledger has events that never came
 GRACE_SECONDS: Final = 2.0  # for what is just on its way
+ASK_SECONDS: Final = 1.0  # before a ledger that cannot be asked is asked again
 
 Heard = Callable[[Execution | None], None]
 T = TypeVar("T")
@@ -203,7 +204,7 @@ class RedisListener:
                 await self._look()
             except (OutOfService, OutcomeUnknown) as trouble:
                 log.warning("Nobody can tell what accounts may have missed: %s", trouble)
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(ASK_SECONDS)
                 continue
             except Exception:
                 log.exception("A look at the ledger's events failed.")

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from outcry.adapters.clock import SystemClock
 from outcry.adapters.redis import RedisListener, RedisPublisher
 from outcry.adapters.redis import listener as listener_module
 from outcry.market.terms import LIMIT_MAKER
-from outcry.ports import Execution, Publication
+from outcry.ports import Execution, OutcomeUnknown, Publication
+from outcry.rows import PartBatch
 from tests.support.engine_room import ANN, BEN
 from tests.support.feeds import until
 from tests.support.fleet import Fleet, fleet
@@ -36,6 +37,24 @@ class Mortal:
     async def publish(self, publication: Publication) -> None:
         if not self.is_dead:
             await self.feed.publish(publication)
+
+
+class Forgetful:
+    """A ledger whose connection breaks once between a commit and the word of it."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+        self._breaks = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    async def commit(self, parts: Sequence[PartBatch]) -> set[int]:
+        named: set[int] = await self._ledger.commit(parts)
+        if self._breaks:
+            self._breaks = False
+            raise OutcomeUnknown("the connection ended")
+        return named
 
 
 @dataclass
@@ -115,6 +134,20 @@ async def test_private_events_alone_of_an_engine_that_died_between_commit_and_te
         await made.kill("a")
         assert made.missed == 0
         way = await made.launch("b")
+        await until(lambda: made.missed == 1, TOLD_SECONDS)
+        assert lost not in made.heard
+        last = await made.place("buy 1@901")
+        await until(lambda: last in made.heard)
+        assert made.missed == 1
+
+
+async def test_events_of_a_commit_of_which_the_engine_never_learned_are_missed(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as made:
+        await made.known(await made.launch("a"))
+        await made.place("sell 5@1000", BEN)
+        to_ledger = made.engines.ways["a"]
+        to_ledger._ledger = Forgetful(to_ledger._ledger)
+        lost = await made.place("buy 1@1000", type=LIMIT_MAKER)
         await until(lambda: made.missed == 1, TOLD_SECONDS)
         assert lost not in made.heard
         last = await made.place("buy 1@901")
