@@ -15,7 +15,9 @@ from outcry.ports import Execution, Spending
 from outcry.roles.api.endpoint import Call, Endpoint, Param
 from outcry.roles.api.signing import ws_payloads
 from outcry.roles.stream import session as session_module
+from outcry.roles.stream.userdata import SETTLE_SECONDS
 from outcry.roles.stream.wsapi import MAX_IN_FLIGHT
+from tests.support.feeds import until
 from tests.support.gated import ACCOUNT, KEY, PRIVATE, READER, READER_SECRET
 from tests.support.orders import order_row
 from tests.support.stage import Stage, called, heard, silent, staged
@@ -216,6 +218,15 @@ async def test_a_signed_subscription_needs_no_logon_and_outlives_a_logout(stage:
     assert (await heard(client))["result"] == {}
     await stage.privately(new_order())
     assert await silent(client)
+
+
+async def test_engines_know_of_a_follower_for_a_while_before_it_is_promised_anything(stage: Stage) -> None:
+    client, feed = await stage.client("/ws-api/v3"), stage.front.venue.feed
+    asking = asyncio.create_task(called(client, "userDataStream.subscribe.signature", stage.signed()))
+    await until(lambda: feed.follows(ACCOUNT))
+    await asyncio.sleep(SETTLE_SECONDS / 2)
+    assert not asking.done()
+    assert (await asking)["result"] == {"subscriptionId": 0}
 
 
 async def test_a_client_whose_events_may_be_missing_is_closed_and_one_that_follows_none_is_not(stage: Stage) -> None:
