@@ -271,7 +271,7 @@ def _add_roles(verbs: Verbs) -> None:
         if name in ("api", "stream"):
             role.add_argument("--port", metavar="N", type=int, help="port to listen on (default: 8080)")
             role.add_argument("--host", metavar="A", help="address to listen on (default: 127.0.0.1)")
-        if name in ("api", "stream", "engine"):
+        if name != "setup":
             role.add_argument("--admin-port", metavar="N", type=int, help="port of status, probes and metrics")
         role.set_defaults(run=_role, verb=name)
         if name == "setup":

@@ -10,11 +10,15 @@ from outcry.adapters.clock import SystemClock
 from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
 from outcry.ports import Damaged, OutcomeUnknown, OutOfService
 from outcry.roles.admin import demo
+from outcry.roles.admin.pod import PodAdmin
+from outcry.roles.crew import Crew
 from outcry.roles.simulate.remote import Session, Tops, instruments_of
 from outcry.roles.simulate.role import AskRefused, Simulation
 from outcry.settings import DEMO_SYMBOLS, ClusterSettings
-from outcry.telemetry import Telemetry
+from outcry.wiring.admin import admin_role, identity_of
+from outcry.wiring.backbone import named
 from outcry.wiring.process import Progress
+from outcry.wiring.vitals import Vitals
 
 KEYS_FILE: Final = "keys.json"  # where none is named
 RETRY_SECONDS: Final = 1.0  # until the exchange is there
@@ -24,14 +28,27 @@ class Simulate:
     """``run`` trades until it is canceled."""
 
     def __init__(self, settings: ClusterSettings, progress: Progress) -> None:
-        self._settings = settings
+        self._settings = named(settings)
         self._progress = progress
+        self._vitals = Vitals(self._settings, pod=self._settings.pod, role="simulate")
+        self._unready = "The exchange was not found yet."
         self._clock = SystemClock()
         self._url = settings.exchange_url.replace("http", "ws", 1) + "/ws-api/v3"
 
     async def run(self) -> None:
-        """Raises Damaged where the crowd has no keys."""
-        sessions = self._sessions()
+        """Raises Damaged where the crowd has no keys, OutOfService where the admin port is taken."""
+        sessions, telemetry = self._sessions(), self._vitals.telemetry
+        crew = Crew({}, telemetry)
+        pod = PodAdmin(identity_of(self._settings), self._clock, connections=lambda: 0, queue_depth=lambda: 0)
+        crew.add("admin", admin_role(self._settings, pod.routes, telemetry, is_ready=lambda: self._unready))
+        self._vitals.begin(crew)
+        try:
+            await self._trade(sessions)
+        finally:
+            await crew.stop_all()
+            await self._vitals.end()
+
+    async def _trade(self, sessions: Mapping[int, Session]) -> None:
         anyone = Session(self._url, self._clock)
         info = await self._await_exchange(anyone)
         wanted = self._settings.simulation_symbols or DEMO_SYMBOLS
@@ -45,9 +62,11 @@ class Simulate:
             return await sessions[account_id].ask(method, params)
 
         simulation = Simulation(
-            crowd, instruments, ask=ask, feed=tops, prices=tops.prices, clock=self._clock, telemetry=Telemetry(),
+            crowd, instruments, ask=ask, feed=tops, prices=tops.prices, clock=self._clock,
+            telemetry=self._vitals.telemetry,
             orders_per_sec=self._settings.simulation_orders_per_sec, workers=self._settings.simulation_workers,
         )  # fmt: skip
+        self._unready = ""
         self._progress(f"The crowd trades {len(instruments)} symbols on {self._settings.exchange_url}")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tops.run())

@@ -1,21 +1,27 @@
 """The crowd's wishes become requests that a client could have sent, and its role outlives trouble."""
 
 import asyncio
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from outcry.adapters.clock import SystemClock
 from outcry.adapters.memory import MemoryFeed
-from outcry.agents.crowd import Crowd, Listing
+from outcry.agents.crowd import ACCOUNTS, Crowd, Listing
 from outcry.agents.traders import CANCEL, PLACE, REPLACE, Wish
 from outcry.market.terms import BUY, FOK, LIMIT_MAKER, MARKET, SELL, STOP_LOSS_LIMIT
 from outcry.ports import OutOfService
 from outcry.roles.admin.demo import PAIRS, instrument_of
 from outcry.roles.simulate.requests import request_of
 from outcry.roles.simulate.role import AskRefused, Simulation
+from outcry.settings import ClientSettings
 from outcry.telemetry import Telemetry
+from outcry.wiring.simulate import Simulate
+from tests.support.venue import free_port
 
 ASSETS = {name: n for n, name in enumerate(["USD", *(pair.base for pair in PAIRS)], 1)}
 BTCUSD = instrument_of(PAIRS[0], ASSETS, 4)
@@ -124,3 +130,25 @@ async def test_an_exchange_out_of_service_makes_the_crowd_wait() -> None:
     exchange = Counter(OutOfService("the ledger is away"), every=1)
     await run_for(0.6, exchange)
     assert 1 <= len(exchange.asked) <= 3
+
+
+async def test_the_crowds_process_tells_on_its_admin_port_that_it_found_no_exchange(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({str(account): ["key", "secret"] for account in ACCOUNTS}))
+    port = free_port()
+    settings = ClientSettings(keys_file=str(keys), exchange_url="http://127.0.0.1:1", admin_port=port, pod="simulate-0")
+    told: list[str] = []
+    running = asyncio.create_task(Simulate(settings, told.append).run())
+    try:
+        async with asyncio.timeout(10), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            while not told:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert "The crowd waits for http://127.0.0.1:1" in told[0]
+            assert (await client.get("/livez")).status_code == 200
+            unready = await client.get("/readyz")
+            assert (unready.status_code, unready.text) == (503, "The exchange was not found yet.")
+            assert (await client.get("/v1/status")).json()["pod"] == "simulate-0"
+            assert "outcry_build_info" in (await client.get("/metrics")).text
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
