@@ -53,6 +53,7 @@ class Port(ThreadingHTTPServer):
 
 class _Call(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 65_536  # head and body in one packet
     timeout = READ_SECONDS
     server: Port
 

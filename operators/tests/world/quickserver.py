@@ -31,6 +31,7 @@ class JsonCall(BaseHTTPRequestHandler):
     """One request with a JSON body."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 65_536  # head and body in one packet
     server: QuickServer
 
     def asked(self) -> Any:
