@@ -32,11 +32,7 @@ class Release(NamedTuple):
 
     live: bool = False
     canary: WorkloadRef | None = None
-    divides: bool = False  # it divides the pods between the two workloads
-
-    @property
-    def together(self) -> bool:
-        return self.live and self.divides
+    divides: int = 0  # so many pods it divides between the two workloads; 0: it leaves the stable one alone
 
 
 NO_RELEASE: Final = Release()
@@ -75,7 +71,7 @@ def observe(
         unowned_ms=notes.unowned_ms(told, world.clock()),
         canary_live=release.live,
         canary_pods=canary_pods,
-        together=target.replicas + canary.replicas if canary is not None and release.together else 0,
+        together=release.divides if release.live else 0,
     )
 
 

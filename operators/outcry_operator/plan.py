@@ -217,6 +217,8 @@ def _stepped(decision: Decision, spec: PolicySpec, seen: Observation, now_ms: in
     else:
         steps = keep(seen, want)
     memory = decision.memory
+    if seen.together and want != decision.current:
+        memory = memory.wrote(want).changed(now_ms, want - decision.current)
     if steps.replicas is not None and not spec.dry_run:
         memory = memory.wrote(steps.replicas).changed(now_ms, steps.replicas - target)
     return decision._replace(steps=steps, memory=memory)

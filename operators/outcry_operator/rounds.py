@@ -1,10 +1,14 @@
 """What one round looks at: every policy and every release of the namespace, each by its own rules."""
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+from outcry_operator.canary import ticks as canary_ticks
+from outcry_operator.canary.ticks import CanaryTicks, release_of
 from outcry_operator.kube import Object
-from outcry_operator.observe import World
+from outcry_operator.observe import NO_RELEASE, Release, World
+from outcry_operator.resource import Malformed
 from outcry_operator.ticks import PLURAL, PolicyTicks
 
 INSTANCE: Final = "app.kubernetes.io/instance"
@@ -16,18 +20,49 @@ class Rounds:
 
     world: World
     policies: PolicyTicks
+    canaries: CanaryTicks
     release: str = ""
+    _policies: Sequence[Object] = field(default_factory=list)
+    _canaries: Sequence[Object] = field(default_factory=list)
 
     @property
     def selector(self) -> str:
         return f"{INSTANCE}={self.release}" if self.release else ""
 
     def list(self) -> list[Object]:
-        """All objects. Raises Trouble."""
-        found = self.world.cluster.items(self.world.paths.outcry(PLURAL), self.selector)
-        self.policies.forget(found)
-        return found
+        """All objects, policies first: a release divides what its policy wants. Raises Trouble."""
+        self._policies = self.world.cluster.items(self.world.paths.outcry(PLURAL), self.selector)
+        self._canaries = self.world.cluster.items(self.world.paths.outcry(canary_ticks.PLURAL), self.selector)
+        # Lists leave the kind of their items out.
+        objects = [{**each, "kind": "ScalePolicy"} for each in self._policies]
+        objects += [{**each, "kind": canary_ticks.KIND} for each in self._canaries]
+        self.policies.forget(self._policies)
+        self.canaries.forget({str(each["metadata"].get("uid", "")) for each in self._canaries})
+        return objects
 
     def supervise_look(self, found: Object) -> None:
         """One object. Raises Conflict where it must be looked at again soon."""
-        self.policies.supervise_tick(found)
+        if found["kind"] == canary_ticks.KIND:
+            self.canaries.supervise_tick(found, self._policy_status(found))
+        else:
+            self.policies.supervise_tick(found, self._release(found))
+
+    def _release(self, policy: Object) -> Release:
+        """The release of the policy's workload. One that cannot be read is told by its own look."""
+        target = (policy.get("spec") or {}).get("targetRef")
+        try:
+            return next((release_of(each) for each in self._canaries if _stable(each) == target), NO_RELEASE)
+        except Malformed:
+            return NO_RELEASE
+
+    def _policy_status(self, canary: Object) -> dict[str, Any]:
+        """What the policy of the release's stable workload says, as of its last look."""
+        for each in self._policies:
+            if (each.get("spec") or {}).get("targetRef") == _stable(canary):
+                path = self.world.paths.outcry(PLURAL, each["metadata"]["name"])
+                return dict(self.world.cluster.get(path).get("status") or {})
+        return {}
+
+
+def _stable(canary: Object) -> Any:
+    return (canary.get("spec") or {}).get("stableRef")

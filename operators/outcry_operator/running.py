@@ -7,6 +7,8 @@ from typing import Final
 import urllib3
 
 from outcry_operator.adminport import AdminPorts
+from outcry_operator.canary import ticks as canary_ticks
+from outcry_operator.canary.ticks import CanaryTicks
 from outcry_operator.kube import Cluster, Paths
 from outcry_operator.leader import Leader
 from outcry_operator.loop import Loop
@@ -40,10 +42,11 @@ class Operator:
         self.telemetry = Telemetry(lambda: self.loop.age_seconds())
         self._leader = Leader(world, settings.lease, settings.pod, steady_ms)
         policies = PolicyTicks(world, self.telemetry, settings.engine_lease_seconds * 1000, lambda: self._leader.leads)
-        rounds = Rounds(world, policies, settings.release)
+        canaries = CanaryTicks(world, self.telemetry, lambda: self._leader.leads)
+        rounds = Rounds(world, policies, canaries, settings.release)
         self.loop = Loop(rounds, self._leader, self._wake)
         self.telemetry.leads.set_function(lambda: self._leader.leads)
-        own = ((paths.outcry(PLURAL), rounds.selector),)
+        own = [(paths.outcry(plural), rounds.selector) for plural in (PLURAL, canary_ticks.PLURAL)]
         others = ((paths.core("pods"), rounds.selector), *((paths.workload(kind), rounds.selector) for kind in KINDS))
         self._watches = [Watch(cluster, path, selector, self._wake) for path, selector in (*own, *others)]
         self.port = Port(

@@ -102,14 +102,14 @@ def test_a_failing_policy_does_not_stop_the_others_and_a_round_tells_when_it_han
     leader = Leader(venue.world, "op", "a", clock)
     leader.step()
     now = [100.0]
-    loop = Loop(Rounds(venue.world, venue.ticks), leader, Wake(), steady=lambda: now[0])
+    loop = Loop(Rounds(venue.world, venue.ticks, venue.canaries), leader, Wake(), steady=lambda: now[0])
     assert loop.why_not_ready() == "no round was finished yet"
     assert loop.supervise_round() == pytest.approx(15.0)
     assert venue.condition("Ready", "a-broken")[0] == "False" and venue.condition("Ready")[0] == "True"
     assert loop.why_not_ready() == ""
     looks = len(venue.api.calls)
     loop.supervise_round()
-    assert len(venue.api.calls) == looks + 1  # nothing was due: one list
+    assert len(venue.api.calls) == looks + 2  # nothing was due: two lists
     loop._finished = now[0]
     now[0] += 60.5
     assert loop.why_not_alive() == "no round was finished for 60 s"

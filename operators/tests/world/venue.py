@@ -7,6 +7,7 @@ from typing import Any
 import urllib3
 
 from outcry_operator.adminport import AdminPorts
+from outcry_operator.canary.ticks import CanaryTicks
 from outcry_operator.kube import Paths
 from outcry_operator.moments import rfc3339
 from outcry_operator.observe import World
@@ -36,6 +37,7 @@ class Venue:
         ports = AdminPorts(str(self.token), lambda: self.room.now_ms)
         self.world = World(self.api.cluster, PATHS, ports, urllib3.PoolManager(), lambda: self.room.now_ms)
         self.telemetry = Telemetry(lambda: 0.0)
+        self.canaries = CanaryTicks(self.world, self.telemetry, lambda: self.leads)
         self.ticks = PolicyTicks(self.world, self.telemetry, LEASE_MS, lambda: self.leads)
 
     def stop(self) -> None:
@@ -87,7 +89,8 @@ class Venue:
             {"kind": "Pod", "metadata": meta, "spec": {"containers": [container]}, "status": status},
         )
         life = 1 + sum(each.pod == pod for each in self.room.engines.values())
-        self.room.engines[address] = Engine(pod, life, claim="share" if kind == "StatefulSet" else "none")
+        claims = {"engine": "share", "engine-canary": "reserved"}
+        self.room.engines[address] = Engine(pod, life, claim=claims.get(name, "none"))
 
     def remove_pod(self, pod: str) -> None:
         self.api.delete(PATHS.core("pods", pod))
@@ -96,7 +99,7 @@ class Venue:
 
     @staticmethod
     def address(name: str, place: int) -> str:
-        net = {"engine": 1, "api": 2}.get(name, 3)
+        net = {"engine": 1, "api": 2, "engine-canary": 3, "api-canary": 4}[name]
         return f"127.0.{net}.{place + 1}"
 
     def engine(self, place: int) -> Engine:
