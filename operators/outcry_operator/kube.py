@@ -1,6 +1,7 @@
 """The API server, as far as the operator needs it: JSON in, JSON out, and errors by what they mean."""
 
 import json
+import os
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -57,7 +58,8 @@ def connect(context: str | None = None) -> "Cluster":
         if Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists():
             config.load_incluster_config(settings)
         else:
-            config.load_kube_config(context=context, client_configuration=settings)
+            file = os.environ.get("KUBECONFIG") or config.KUBE_CONFIG_DEFAULT_LOCATION
+            config.load_kube_config(file, context=context, client_configuration=settings)
     except (config.ConfigException, OSError) as trouble:
         raise Unreachable(
             f"no cluster: this is no pod with a service account, and KUBECONFIG says: {trouble}"

@@ -236,3 +236,21 @@ def test_the_charts_resources_are_read_and_applied(venue: Venue) -> None:
         venue.api.put(f"{cli.CRD_PATH}/{name}", {"status": served})
         cli.apply_crd(venue.world.cluster, crd)
         assert venue.api.objects[f"{cli.CRD_PATH}/{name}"]["spec"] == crd["spec"]
+
+
+KEYWORDS = {
+    "type", "format", "description", "properties", "required", "items", "default", "enum", "minimum", "maximum",
+    "exclusiveMinimum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "x-kubernetes-validations",
+    "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+}  # fmt: skip
+
+
+def unknown_keywords(schema: dict[str, Any]) -> set[str]:
+    """Words of a schema that are none: what a slip in YAML makes of a comma."""
+    parts = [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]
+    return (set(schema) - KEYWORDS).union(*(unknown_keywords(each) for each in parts))
+
+
+def test_the_resources_schemas_have_no_word_that_is_none() -> None:
+    for crd in cli.crds_of(Path(__file__).resolve().parents[2] / "charts/outcry/crds"):
+        assert unknown_keywords(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]) == set()
