@@ -29,7 +29,7 @@ done
 # shellcheck disable=SC2086  # VALUES are words
 helm upgrade --install "$release" "$root/charts/outcry" --values "$root/charts/outcry/values-kind.yaml" \
     --set "image.tag=$tag" --set "operator.image.tag=$tag" --wait --timeout 5m ${VALUES:-}
-helm test "$release" --logs
+helm test "$release"
 
 echo "REST and WebSocket API: http://127.0.0.1:8080/   market streams: ws://127.0.0.1:8090/   Ctrl-C ends the forwarding only."
 forward() {

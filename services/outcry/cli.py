@@ -147,7 +147,11 @@ def _admin(given: argparse.Namespace) -> int:
 
 def _actor(person: str | None) -> str:
     """Who acts: this user, or a person by name at this user's keyboard."""
-    return f"{person} as {getpass.getuser()}" if person else getpass.getuser()
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in a container
+        user = f"user {os.getuid()}"
+    return f"{person} as {user}" if person else user
 
 
 def _skip(given: argparse.Namespace) -> int:
@@ -178,7 +182,7 @@ def _give_up(given: argparse.Namespace) -> int:
 
 def _settings(given: argparse.Namespace) -> Settings:
     """Those of the cluster that the environment names, unless a data directory is given."""
-    if given.data is None and os.environ.get("OUTCRY_POSTGRES"):
+    if given.data is None and (os.environ.get("OUTCRY_POSTGRES") or os.environ.get("OUTCRY_POSTGRES_FILE")):
         return read_settings(os.environ, ClusterSettings)
     return read_settings(os.environ, data_dir=given.data)
 

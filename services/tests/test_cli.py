@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from outcry import __version__
-from outcry.cli import main
+from outcry.cli import _actor, main
 from tests.support.inprocess import running
 from tests.support.venue import start_exchange
 
@@ -136,3 +137,24 @@ def test_verify_finds_the_streams_of_the_running_exchange(tmp_path: Path, capsys
         exchange.kill()
     shown = capsys.readouterr().out
     assert "clients followed 8 symbols" in shown and shown.endswith("Every invariant holds.\n")
+
+
+def test_a_cluster_may_be_named_by_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "url").write_text("postgresql://nobody@127.0.0.1:1/none\n")
+    monkeypatch.setenv("OUTCRY_POSTGRES_FILE", str(tmp_path / "url"))
+    monkeypatch.delenv("OUTCRY_POSTGRES", raising=False)
+    for name in ("OUTCRY_KAFKA", "OUTCRY_REDIS_FANOUT", "OUTCRY_REDIS_STATE"):
+        monkeypatch.setenv(name, "127.0.0.1:1")
+    assert main(["accounts", "list"]) == 1
+    assert "There is no exchange in" not in capsys.readouterr().err
+
+
+def test_a_user_without_a_name_acts_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> str:
+        raise OSError("No username set in the environment")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    assert _actor(None) == f"user {os.getuid()}"
+    assert _actor("ann") == f"ann as user {os.getuid()}"
