@@ -67,10 +67,12 @@ def connect(context: str | None = None) -> "Cluster":
     return Cluster(settings)
 
 
-def trust() -> ssl.SSLContext:
+def trust(settings: client.Configuration) -> ssl.SSLContext:
     """Certificates are verified, but not as strictly as Python does from 3.13 on: the authorities of many clusters
-    lack the key usage extension, and kubectl takes them too."""
-    context = ssl.create_default_context()
+    lack the key usage extension, and kubectl takes them too. Where the cluster names its authority, no other counts.
+    """
+    has_own = settings.ssl_ca_cert or settings.ca_cert_data
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if has_own else ssl.create_default_context()
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
@@ -83,7 +85,7 @@ class Cluster:
         settings.connection_pool_maxsize = CONNECTIONS
         self._settings = settings
         self._rest = client.ApiClient(settings).rest_client
-        self._rest.pool_manager.connection_pool_kw["ssl_context"] = trust()
+        self._rest.pool_manager.connection_pool_kw["ssl_context"] = trust(settings)
 
     def get(self, path: str, **query: str | int) -> Object:
         """An object. Raises Trouble, as every call does."""

@@ -189,7 +189,7 @@ def test_an_engine_canary_shadows_then_owns_its_share_and_hands_it_back(venue: V
 def test_an_engine_canary_that_differs_owns_nothing_ever(venue: Venue) -> None:
     release = Release(venue, "engine", 2)
     venue.room.advance(3_000)
-    release.look(2)
+    release.look(3)
     agreeing(venue, "different")
     release.look()
     assert (release.status["phase"], release.status["reason"]) == ("RollingBack", "ShadowMismatch")

@@ -137,6 +137,7 @@ class EngineRoom:
         }  # fmt: skip
 
     def answer(self, address: str, method: str, path: str, body: Any) -> tuple[int, Any]:
+        """Status and body; status 0 where nobody answers."""
         engine = self.engines.get(address)
         if engine is None or not engine.answers:
             return 0, None
@@ -146,16 +147,26 @@ class EngineRoom:
         if (method, path) == ("GET", "/v1/status"):
             return 200, self.status(engine)
         if path.startswith("/v1/hashes?partition="):
-            part = int(path.partition("=")[2])
-            return 200, {"partition": part, "version": 1, "window_offsets": 100, "windows": engine.hashes.get(part, [])}
+            return self._hashes(engine, int(path.partition("=")[2]))
         if path == "/v1/drain":
             return 200, self._drain(engine, method)
         if (method, path) == ("PUT", "/v1/shadow"):
-            engine.shadowed = body["partitions"]
-            return 200, {"partitions": engine.shadowed, "version": 1}
+            return self._shadow(engine, body["partitions"])
         if path.endswith("/release"):
             return self._release(engine, int(path.split("/")[3]), body["to"])
         return 404, {"error": "no such call"}
+
+    def _hashes(self, engine: Engine, part: int) -> tuple[int, dict[str, Any]]:
+        if part not in {*self.owned(engine), *engine.shadowed}:
+            return 404, {"error": f"partition {part} is neither owned nor shadowed here"}
+        windows = engine.hashes.get(part, [])
+        return 200, {"partition": part, "version": 1, "window_offsets": 100, "windows": windows, "failure": ""}
+
+    def _shadow(self, engine: Engine, parts: list[int]) -> tuple[int, dict[str, Any]]:
+        if not {*parts} <= self.rows.keys():
+            return 400, {"error": f"partitions must be a list of numbers from 0 to {max(self.rows)}"}
+        engine.shadowed = parts
+        return 200, {"partitions": parts, "version": 1}
 
     def _drain(self, engine: Engine, method: str) -> dict[str, Any]:
         if method == "POST":
@@ -165,10 +176,14 @@ class EngineRoom:
         return {"draining_since_ms": engine.draining_since_ms or None, "remaining": self.owned(engine)}
 
     def _release(self, engine: Engine, part: int, to: str) -> tuple[int, dict[str, Any]]:
+        if part not in self.rows:
+            return 404, {"error": f"there is no partition {part}"}
         if self.rows[part].pod == to:
             return 200, {"partition": part, "to": to, "done": True}
         if part not in self.owned(engine):
-            return 409, {"error": f"partition {part} is not this engine's"}
+            return 409, {"error": f"partition {part} is not this engine's, or is not running"}
+        if to not in {each.pod for each in self.engines.values()}:
+            return 409, {"error": f"there is no engine {to}"}
         self.rows[part] = Row(to, self.rows[part].epoch + 1, self.now_ms + RESERVED_MS)
         return 202, {"partition": part, "to": to, "done": False}
 

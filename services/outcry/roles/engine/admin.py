@@ -146,7 +146,8 @@ class EngineAdmin:
 
 def _shown(row: Leased, age_ms: int | None) -> dict[str, Any]:
     left_ms = None if row.expires_in_ms == FREED_MS else row.expires_in_ms - (age_ms or 0)
-    return {"partition": row.part, "owner": row.owner, "epoch": row.epoch, "expires_in_ms": left_ms}
+    halted = row.status == HALT
+    return {"partition": row.part, "owner": row.owner, "epoch": row.epoch, "expires_in_ms": left_ms, "halted": halted}
 
 
 def _field(body: Any, name: str, kind: type) -> Any:

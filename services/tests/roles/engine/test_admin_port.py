@@ -110,6 +110,7 @@ async def test_status_tells_what_is_owned_and_how_far_it_is(tmp_path: Path) -> N
         status = await pods.ask("engine-0", "GET", "/v1/status")
         halted = status["owned"][0]
         assert (halted["state"], "9999" in halted["reason"]) == ("halted", True)
+        assert [row["halted"] for row in status["leases"]] == [True, False]
         await pods.engines.mend(0)
         await pods.engines.room.until(lambda: pods.engines.engines["engine-0"].halted == {})
         await pods.engines.room.caught_up()
