@@ -60,8 +60,8 @@ def conditions_of(decision: Decision, seen: Observation, depth: Waiting | None) 
         Condition(DRAINING, bool(draining), "ScaleIn" if draining else "NobodyDrains", ", ".join(draining)),
         Condition(BLOCKED, bool(decision.steps.blocked), *_blocked(decision)),
         Condition(MANUAL, manual is not None, "SetByHand" if manual else "Automatic", _until(decision)),
-        Condition(HOT, bool(hot), "OneEngineIsNotEnough" if hot else "None", ", ".join(hot)),
-        Condition(STALLED, bool(stalled), "NoProgress" if stalled else "None", ", ".join(stalled)),
+        Condition(HOT, bool(hot), "OneEngineIsNotEnough" if hot else "NoHotPartition", ", ".join(hot)),
+        Condition(STALLED, bool(stalled), "NoProgress" if stalled else "NoStalledPartition", ", ".join(stalled)),
     ]
 
 

@@ -43,6 +43,7 @@ class Memory(NamedTuple):
     recommendations: tuple[Noted, ...] = ()
     scale_events: tuple[Noted, ...] = ()
     failures: int = 0
+    failing_ms: int = 0  # since when no trigger has had an answer; 0: some has
     manual: Manual | None = None
     spec_replicas: int = 0
     partitions: int = 0  # as last known; 0: never
@@ -61,6 +62,10 @@ class Memory(NamedTuple):
 
     def changed(self, now_ms: int, by: int) -> "Memory":
         return self._replace(scale_events=(*self.scale_events, Noted(now_ms, by))[-MAX_REMEMBERED:])
+
+    def failed(self, now_ms: int) -> "Memory":
+        """One more look without any answer."""
+        return self._replace(failures=self.failures + 1, failing_ms=self.failing_ms or now_ms)
 
     def wished(self, now_ms: int) -> list[Past]:
         return [Past(now_ms - noted.at_ms, noted.replicas) for noted in self.recommendations]
@@ -82,6 +87,7 @@ def memory_of(status: Mapping[str, Any]) -> Memory:
             recommendations=_noted(status.get("recommendations")),
             scale_events=_noted(status.get("scaleEvents")),
             failures=int(status.get("failures") or 0),
+            failing_ms=millis(status.get("failingSince")),
             manual=Manual(int(manual["replicas"]), millis(manual["until"]) if "until" in manual else None)
             if "replicas" in manual
             else None,
@@ -101,14 +107,15 @@ def _noted(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Noted, ...]:
 
 
 def remembered(memory: Memory) -> dict[str, Any]:
-    """The part of a status that ``memory_of`` reads, but for the partitions."""
+    """The part of a status that ``memory_of`` reads, but for the partitions; a patch takes away what is null."""
     told: dict[str, Any] = {
         "applied": list(memory.applied),
         "recommendations": [_row(noted) for noted in memory.recommendations],
         "scaleEvents": [_row(noted) for noted in memory.scale_events],
         "failures": memory.failures,
+        "failingSince": rfc3339(memory.failing_ms) if memory.failing_ms else None,
         "specReplicas": memory.spec_replicas,
-        "manual": None,  # a patch takes away what is null
+        "manual": None,
     }
     if memory.manual is not None:
         told["manual"] = {"replicas": memory.manual.replicas}

@@ -38,6 +38,7 @@ OUT_OF_RANGE: Final = "OutOfRange"
 MANUAL_HOLD: Final = "ManualHold"
 FALLBACK: Final = "Fallback"
 NO_METRICS: Final = "NoMetrics"
+PARTIAL_METRICS: Final = "PartialMetrics"
 STEADY: Final = "Steady"
 SCALE_OUT_PAUSED: Final = "ScaleOutPaused"
 SCALE_IN_PAUSED: Final = "ScaleInPaused"
@@ -126,7 +127,11 @@ def _wished(asked: Asked, memory: Memory, seen: Observation, now_ms: int, *, bou
             limited=Limited(want, TOO_FEW if want > current else TOO_MANY), reason=OUT_OF_RANGE,
         )  # fmt: skip
     votes = votes_of(Question(spec, seen, now_ms, bounds))
-    raw, reason, failures = _raw(spec, votes, current, memory.failures)
+    if any(vote.replicas is not None for vote in votes):
+        memory = memory._replace(failures=0, failing_ms=0)
+    else:
+        memory = memory.failed(now_ms)
+    raw, reason = _raw(spec, votes, current, _has_failed(spec, memory, now_ms))
     wanted = bounds.clamp(raw)
     up, down = limits_of(spec)
     windows_ms = (up.window_seconds * 1000, down.window_seconds * 1000)
@@ -137,26 +142,28 @@ def _wished(asked: Asked, memory: Memory, seen: Observation, now_ms: int, *, bou
     )  # fmt: skip
     if limited.reason == WITHIN and wanted != raw:
         limited = limited._replace(reason=TOO_FEW if wanted > raw else TOO_MANY)
-    kept = memory.remember(now_ms, wanted)._replace(failures=failures)
     return Decision(
-        current, limited.replicas, kept, votes=votes, raw=raw, cap=bounds.high, stabilized=stabilized,
-        limited=limited, reason=reason, in_fallback=reason == FALLBACK,
+        current, limited.replicas, memory.remember(now_ms, wanted), votes=votes, raw=raw, cap=bounds.high,
+        stabilized=stabilized, limited=limited, reason=reason, in_fallback=reason == FALLBACK,
     )  # fmt: skip
 
 
-def _raw(spec: PolicySpec, votes: Sequence[Vote], current: int, failures: int) -> tuple[int, str, int]:
-    """The number before any bound, why it is that, and how often in a row no trigger had an answer."""
+def _has_failed(spec: PolicySpec, memory: Memory, now_ms: int) -> bool:
+    """More looks than are borne had no answer; looks that a change brings about do not shorten the time for it."""
+    limit = spec.fallback.failure_threshold
+    return memory.failures > limit and now_ms - memory.failing_ms >= limit * spec.sync_period_seconds * 1000
+
+
+def _raw(spec: PolicySpec, votes: Sequence[Vote], current: int, has_failed: bool) -> tuple[int, str]:
+    """The number before any bound, and why it is that."""
     answers = [vote for vote in votes if vote.replicas is not None]
     if not answers:
-        failures += 1
-        if failures > spec.fallback.failure_threshold:
-            return _fallback(spec, current), FALLBACK, failures
-        return current, NO_METRICS, failures
+        return (_fallback(spec, current), FALLBACK) if has_failed else (current, NO_METRICS)
     best = max(answers, key=lambda vote: vote.replicas or 0)
     raw = best.replicas or 0
     if raw < current and any(vote.partial or vote.missing for vote in votes):
-        return current, NO_METRICS, 0
-    return raw, f"{best.trigger} {best.value:g} asks for {raw}", 0
+        return current, PARTIAL_METRICS
+    return raw, f"{best.trigger} {best.value:g} asks for {raw}"
 
 
 def _fallback(spec: PolicySpec, current: int) -> int:

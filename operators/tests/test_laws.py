@@ -22,6 +22,7 @@ MEMORIES = st.builds(
     recommendations=st.lists(NOTED, max_size=40).map(tuple),
     scale_events=st.lists(CHANGED, max_size=40).map(tuple),
     failures=st.integers(0, 9),
+    failing_ms=st.just(0),
     manual=st.one_of(
         st.none(), st.builds(Manual, st.integers(1, 9), st.one_of(st.none(), st.integers(NOW_MS, NOW_MS + 9)))
     ),

@@ -119,9 +119,10 @@ def test_nothing_changes_without_any_answer_until_the_fallback_which_never_shrin
     asked = policy(fallback={"failureThreshold": 2, "replicas": 5}, **FAST)
     seen = busy(None, None, None)
     first = decide(asked, seen)
-    second = decide(asked, seen, first.memory)
-    third = decide(asked, seen, second.memory)
-    assert [each.want for each in (first, second, third)] == [3, 3, 5]
+    second = decide(asked, seen, first.memory, now_ms=NOW_MS + 15_000)
+    early = decide(asked, seen, second.memory, now_ms=NOW_MS + 16_000)  # a change woke the loop
+    third = decide(asked, seen, early.memory, now_ms=NOW_MS + 30_000)
+    assert [each.want for each in (first, second, early, third)] == [3, 3, 3, 5]
     assert third.in_fallback
     many = busy(*[None] * 8)
     for behavior in ("currentReplicasIfHigher", "currentReplicas", "static"):
