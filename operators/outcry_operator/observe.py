@@ -59,7 +59,8 @@ def observe(
     apart = {pod.name for pod in canary_pods}
     pods = [pod for pod in every if pod.name not in apart]
     told = _told(world, [*pods, *canary_pods], memory, notes, target=target)
-    usage, trouble = _usage(world, spec, [*pods, *canary_pods], notes, selector=target.selector)
+    selectors = [each.selector for each in (target, canary) if each is not None]
+    usage, trouble = _usage(world, spec, [*pods, *canary_pods], notes, selectors=selectors)
     return Observation(
         target=target,
         pods=pods,
@@ -84,13 +85,13 @@ def _told(world: World, pods: Sequence[Pod], memory: Memory, notes: Notes, *, ta
 
 
 def _usage(
-    world: World, spec: PolicySpec, pods: Sequence[Pod], notes: Notes, *, selector: str
+    world: World, spec: PolicySpec, pods: Sequence[Pod], notes: Notes, *, selectors: Sequence[str]
 ) -> tuple[Usage, dict[str, str]]:
     """What pods use, for each resource that a trigger asks about from where it asks, and why it is not known."""
     asked = {resource: each for resource, each in _resources(spec).items() if each is not None}
     if not asked:
         return {}, {}
-    api, why = _from_api(world, selector) if any(each.source != PODS for each in asked.values()) else ({}, "")
+    api, why = _from_api(world, selectors) if any(each.source != PODS for each in asked.values()) else ({}, "")
     own: Usage = {}
     if any(each.source == PODS or (each.source != METRICS_API and not api) for each in asked.values()):
         own = notes.usage(pods, world.ports.metrics(pods), world.clock())
@@ -108,10 +109,10 @@ def _resources(spec: PolicySpec) -> dict[str, Utilization | None]:
     }
 
 
-def _from_api(world: World, selector: str) -> tuple[Usage, str]:
+def _from_api(world: World, selectors: Sequence[str]) -> tuple[Usage, str]:
     """What metrics.k8s.io knows; nothing and why where it is not served."""
     try:
-        return usage_of(world.cluster.items(world.paths.usage(), selector)), ""
+        return usage_of([each for one in selectors for each in world.cluster.items(world.paths.usage(), one)]), ""
     except (NotFound, Forbidden, Unreachable) as trouble:
         return {}, f"metrics.k8s.io does not answer: {trouble}"
     except ValueError as wrong:

@@ -212,6 +212,8 @@ def test_a_partition_that_does_not_move_is_tried_thrice_and_then_told(venue: Ven
 def test_counters_are_read_over_a_window_and_a_new_container_begins_anew() -> None:
     counts = counts_of(metrics(100, 5))
     assert (counts.answers, counts.errors, counts.commands) == (112, 5, 100)
+    stream = counts_of("outcry_stream_deliveries_total 900\noutcry_websocket_slow_closed_total 2\n")
+    assert (stream.answers, stream.errors) == (902, 2)
     readings, one = Readings(), pod("api-0")
     for at_ms, good in ((0, 100), (30_000, 150), (60_000, 400), (90_000, 500)):
         readings.note([one], {"api-0": metrics(good, 0)}, at_ms)
@@ -228,5 +230,5 @@ def test_a_percentile_lies_within_its_bucket() -> None:
 
 def test_prometheus_is_asked_for_the_pods_of_one_track() -> None:
     rate, samples = queries("errorRate", 'pod=~"a|b"', "[60s]")
-    assert 'status=~"5.."' in rate and rate.count('pod=~"a|b"') == 4 and "[60s]" in samples
+    assert 'status=~"5.."' in rate and rate.count('pod=~"a|b"') == 7 and "[60s]" in samples
     assert queries("latencyP99Ms", "p", "[60s]")[0].startswith("1000 * histogram_quantile(0.99, ")

@@ -41,6 +41,11 @@ def test_a_drained_tail_goes_and_partial_progress_is_fine() -> None:
     assert names(two_less(four(drained=(3,), owners={3: "engine-0"})))[2] == 3
 
 
+def test_nobody_goes_below_what_is_wanted_however_free() -> None:
+    seen = four(drained=(1, 2, 3), owners={1: "engine-0", 2: "engine-0", 3: "engine-0"})
+    assert names(two_less(seen)) == (["engine-2", "engine-3"], ["engine-1"], 2)
+
+
 def test_a_free_engine_below_one_that_owns_waits() -> None:
     assert names(two_less(four(drained=(2,), owners={2: "engine-0"})))[2] is None
 
@@ -108,3 +113,13 @@ def test_a_pod_that_is_being_deleted_is_neither_drained_nor_kept() -> None:
     seen = four(drained=(1,), owners={1: "engine-0"})
     pods = [pod._replace(leaving=pod.name in ("engine-1", "engine-3")) for pod in seen.pods]
     assert names(two_less(seen._replace(pods=pods))) == (["engine-2"], [], None)
+
+
+def test_an_engine_that_could_still_claim_or_says_that_it_owns_is_not_free() -> None:
+    moved = {3: "engine-0"}
+    seen = four(drained=(3,), owners=moved)
+    not_draining = {**seen.told, "engine-3": seen.told["engine-3"]._replace(draining_since_ms=0)}
+    assert names(two_less(seen._replace(told=not_draining)))[2] is None
+    owning = four(owners=moved).told["engine-3"]._replace(draining_since_ms=NOW_MS - 5_000)
+    assert owning.owned
+    assert names(two_less(seen._replace(told={**seen.told, "engine-3": owning})))[2] is None

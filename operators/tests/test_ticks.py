@@ -7,6 +7,8 @@ import pytest
 
 from outcry_operator.kube import Conflict
 from outcry_operator.moments import rfc3339
+from outcry_operator.observe import Release
+from outcry_operator.resource import WorkloadRef
 from tests.world.pools import NOW_MS
 from tests.world.venue import PATHS, Venue
 
@@ -199,6 +201,24 @@ def test_cpu_is_read_from_the_metrics_api_or_else_from_the_pods(venue: Venue) ->
         venue.api.put(f"{PATHS.usage()}/api-{place}", pod)
     venue.tick("api")
     assert venue.replicas("Deployment", "api") == 5 and venue.status("api")["decision"]["votes"][0]["value"] == 200
+
+
+def test_a_busy_canary_raises_what_both_tracks_need(venue: Venue) -> None:
+    venue.workload("Deployment", "api", 2)
+    venue.workload("Deployment", "api-canary", 1)
+    for name, cpu in (("api-0", "100m"), ("api-1", "100m"), ("api-canary-0", "450m")):
+        usage = [{"name": "api", "usage": {"cpu": cpu, "memory": "1Mi"}}]
+        meta = {"labels": {"app": name.rsplit("-", 1)[0]}}
+        found = {"metadata": meta, "timestamp": rfc3339(venue.room.now_ms), "containers": usage}
+        venue.api.put(f"{PATHS.usage()}/{name}", found)
+    target = {"kind": "Deployment", "name": "api"}
+    venue.policy("api", targetRef=target, mode="Stateless", triggers=[{"cpu": {}}], maxReplicas=9)
+    release = Release(live=True, canary=WorkloadRef(kind="Deployment", name="api-canary"))
+    venue.ticks.supervise_tick(venue.found("api"), release)
+    assert venue.replicas("Deployment", "api") == 6
+    venue.ticks.supervise_tick(venue.found("api"), release._replace(divides=3))
+    status = venue.status("api")
+    assert (status["replicas"], venue.replicas("Deployment", "api")) == (3, 6)  # the release divides them
 
 
 def test_the_pool_is_told_on_the_operators_port(venue: Venue) -> None:

@@ -1,7 +1,7 @@
 """What both tracks did within the last window: from the pods' own metrics, or from Prometheus.
 
-The share of errors are answers 5xx (an unknown outcome is one, 429 is none); latencies are the 99th percentile of a
-histogram.
+Errors are answers 5xx (an unknown outcome is one, 429 is none) and WebSocket clients closed for being slow,
+among all answers and messages delivered; latencies are the 99th percentile of a histogram.
 """
 
 import re
@@ -22,7 +22,9 @@ PERCENTILE: Final = 0.99
 
 _SAMPLE: Final = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
-_ANSWERS: Final = ("outcry_http_requests_total", "outcry_websocket_requests_total")
+_ANSWERS: Final = ("outcry_http_requests_total", "outcry_websocket_requests_total")  # by status
+_DELIVERIES: Final = "outcry_stream_deliveries_total"
+_SLOW: Final = "outcry_websocket_slow_closed_total"
 _TIMES: Final = {LATENCY: "outcry_http_request_seconds", COMMIT_LATENCY: "outcry_engine_commit_seconds"}
 _COMMANDS: Final = "outcry_engine_commands_total"
 
@@ -46,6 +48,9 @@ def counts_of(text: str) -> Counts:
             answers += float(value)
             if dict(_LABEL.findall(labels)).get("status", "").startswith("5"):
                 errors += float(value)
+        elif name in (_DELIVERIES, _SLOW):
+            answers += float(value)
+            errors += float(value) if name == _SLOW else 0.0
         elif name in buckets:
             bound = float(dict(_LABEL.findall(labels))["le"])
             buckets[name][bound] = buckets[name].get(bound, 0.0) + float(value)
@@ -176,14 +181,17 @@ def pairs_from_prometheus(
 
 def queries(name: str, pods: str, window: str) -> tuple[str, str]:
     """The queries for a figure and for its number of samples."""
-    answers = " + ".join(f"(sum(increase({metric}{{{pods}}}{window})) or vector(0))" for metric in _ANSWERS)
     if name == ERROR_RATE:
-        errors = " + ".join(
-            f'(sum(increase({metric}{{{pods},status=~"5.."}}{window})) or vector(0))' for metric in _ANSWERS
-        )
-        return f"({errors}) / ({answers})", answers
+        answers = _sum([f"{metric}{{{pods}}}" for metric in (*_ANSWERS, _DELIVERIES, _SLOW)], window)
+        refused = [f'{metric}{{{pods},status=~"5.."}}' for metric in _ANSWERS]
+        return f"({_sum([*refused, f'{_SLOW}{{{pods}}}'], window)}) / ({answers})", answers
     if name == LAG:
         return f"1000 * max(outcry_engine_lag_seconds{{{pods}}})", f"sum(increase({_COMMANDS}{{{pods}}}{window}))"
     metric = _TIMES[name]
     buckets = f"sum by (le) (rate({metric}_bucket{{{pods}}}{window}))"
     return f"1000 * histogram_quantile({PERCENTILE}, {buckets})", f"sum(increase({metric}_count{{{pods}}}{window}))"
+
+
+def _sum(series: Sequence[str], window: str) -> str:
+    """What all of these counters grew by; those that there are none of count as 0."""
+    return " + ".join(f"(sum(increase({each}{window})) or vector(0))" for each in series)
