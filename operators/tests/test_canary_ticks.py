@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from outcry_operator.canary.figures import Counts, Readings, counts_of, percentile_ms, queries
+from outcry_operator.canary.figures import Counts, Readings, counts_of, figure, percentile_ms, proven, queries
 from outcry_operator.canary.route import weight_in
 from outcry_operator.kube import Conflict
+from outcry_operator.observation import Partition, Told
 from tests.world.pools import pod
 from tests.world.venue import PATHS, Venue
 
@@ -117,6 +118,9 @@ def test_a_canary_that_fails_goes_as_stable_pods_come_back_and_stays_away(venue:
     release.look(3)
     assert (release.status["phase"], release.status["reason"], release.pods()) == ("RolledBack", "FailedChecks", (4, 0))
     assert release.status["failedRevision"] == "r2"
+    assert [each["verdict"] for each in release.status["verdicts"]] == ["Failure", "Pass"]
+    told = [note for reason, note in venue.api.events() if reason == "RollingBack"]
+    assert "errorRate is Failure: canary 0.1" in told[0]
     release.look(3)
     assert release.pods() == (4, 0)
     assert "RolledBack" in [reason for reason, _ in venue.api.events()]
@@ -216,9 +220,9 @@ def test_counters_are_read_over_a_window_and_a_new_container_begins_anew() -> No
     assert (stream.answers, stream.errors) == (902, 2)
     readings, one = Readings(), pod("api-0")
     for at_ms, good in ((0, 100), (30_000, 150), (60_000, 400), (90_000, 500)):
-        readings.note([one], {"api-0": metrics(good, 0)}, at_ms)
+        readings.note([one], {"api-0": metrics(good, 0)}, {}, at_ms)
     assert readings.within(one, 60_000, 90_000).answers == 350
-    readings.note([one], {"api-0": metrics(3, 0)}, 95_000)
+    readings.note([one], {"api-0": metrics(3, 0)}, {}, 95_000)
     assert readings.within(one, 60_000, 95_000).answers == 0
     assert readings.within(pod("api-9"), 60_000, 95_000) == Counts()
 
@@ -226,6 +230,28 @@ def test_counters_are_read_over_a_window_and_a_new_container_begins_anew() -> No
 def test_a_percentile_lies_within_its_bucket() -> None:
     assert percentile_ms({0.1: 0, 0.2: 100, float("inf"): 100}) == pytest.approx(199.0)
     assert percentile_ms({0.1: 98, 0.2: 98, float("inf"): 100}) == pytest.approx(200.0)
+
+
+def test_a_canarys_few_samples_prove_little() -> None:
+    assert proven(0.99, 60) == pytest.approx(0.9515, abs=1e-4) and proven(0.99, 2) > 0.75 and proven(0.99, 1) > 0.69
+    slow = {"latencyP99Ms": {0.05: 58.0, 1.0: 60.0, float("inf"): 60.0}}
+    counts = [Counts(60, 0, 0, slow)]
+    assert figure("latencyP99Ms", counts, [], is_canary=True).value == pytest.approx(49.2, abs=0.1)
+    assert figure("latencyP99Ms", counts, [], is_canary=False).value > 600
+    worse = [Counts(60, 0, 0, {"latencyP99Ms": {0.05: 50.0, 1.0: 60.0, float("inf"): 60.0}})]
+    assert figure("latencyP99Ms", worse, [], is_canary=True).value > 600
+
+
+def test_a_lag_counts_as_far_as_it_lasted() -> None:
+    readings, one = Readings(), pod("engine-canary-0")
+    for at_ms, lag_ms in ((0, 40), (15_000, 900), (30_000, 700), (45_000, 5)):
+        told = Told(at_ms, owned=[Partition(0, one.name, lag_ms=lag_ms), Partition(1, one.name, lag_ms=1)])
+        readings.note([one], {one.name: metrics(1, 0)}, {one.name: told}, at_ms)
+        if at_ms == 30_000:
+            assert readings.lag_ms(one, 20_000, at_ms) == 700
+    assert readings.lag_ms(one, 60_000, 45_000) == 5
+    readings.note([one], {one.name: metrics(1, 0)}, {one.name: Told(60_000)}, 60_000)
+    assert readings.lag_ms(one, 60_000, 60_000) is None  # it has given all away
 
 
 def test_prometheus_is_asked_for_the_pods_of_one_track() -> None:

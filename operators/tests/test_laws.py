@@ -51,6 +51,14 @@ def test_a_decision_keeps_the_bounds_and_equal_observations_give_equal_decisions
     assert decide(asked, busy(*percents), memory) == decision
 
 
+def test_a_window_is_kept_however_often_the_loop_looks() -> None:
+    memory = Memory().remember(NOW_MS, 9)
+    for look in range(1, 250):
+        memory = memory.remember(NOW_MS + look * 1000, 3 + look % 5)
+    assert max(each.replicas for each in memory.wished(NOW_MS + 250_000)) == 9
+    assert len(memory.recommendations) == 6
+
+
 @LAW
 @given(MEMORIES)
 def test_a_status_remembers_all_of_it(memory: Memory) -> None:

@@ -1,9 +1,11 @@
 """What both tracks did within the last window: from the pods' own metrics, or from Prometheus.
 
 Errors are answers 5xx (an unknown outcome is one, 429 is none) and WebSocket clients closed for being slow,
-among all answers and messages delivered; latencies are the 99th percentile of a histogram.
+among all answers and messages delivered. Latencies are the 99th percentile of a histogram, of a canary as far as its
+few samples prove it; a lag counts as far as it lasted the whole window, for a hand-over has a short one.
 """
 
+import math
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -19,6 +21,7 @@ from outcry_operator.observation import Pod, Told
 
 MAX_READINGS: Final = 400  # of one pod; older ones go
 PERCENTILE: Final = 0.99
+ERRORS: Final = 3.0  # standard errors that a canary's percentile is given
 
 _SAMPLE: Final = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
@@ -60,10 +63,11 @@ def counts_of(text: str) -> Counts:
 
 
 class Reading(NamedTuple):
-    """What a pod's counters were."""
+    """What a pod's counters were, and the largest lag of its partitions; None without any."""
 
     at_ms: int
     counts: Counts
+    lag_ms: int | None = None
 
 
 @dataclass
@@ -72,7 +76,7 @@ class Readings:
 
     _of: dict[str, deque[Reading]] = field(default_factory=dict)  # by uid
 
-    def note(self, pods: Sequence[Pod], texts: Mapping[str, str], now_ms: int) -> None:
+    def note(self, pods: Sequence[Pod], texts: Mapping[str, str], told: Mapping[str, Told], now_ms: int) -> None:
         for pod in pods:
             if pod.name not in texts:
                 continue
@@ -83,7 +87,8 @@ class Readings:
                 readings[-1].counts.commands,
             ):
                 readings.clear()  # the container is a new one
-            readings.append(Reading(now_ms, counts))
+            lags = [row.lag_ms for row in told[pod.name].owned] if pod.name in told else []
+            readings.append(Reading(now_ms, counts, max(lags, default=None)))
         uids = {pod.uid for pod in pods}
         self._of = {uid: readings for uid, readings in self._of.items() if uid in uids}
 
@@ -95,6 +100,12 @@ class Readings:
         first = next((each for each in readings if each.at_ms >= now_ms - window_ms), readings[-1])
         return _added(first.counts, readings[-1].counts)
 
+    def lag_ms(self, pod: Pod, window_ms: int, now_ms: int) -> int | None:
+        """The lag that lasted: the lowest of those read within the window."""
+        recent = [each for each in self._of.get(pod.uid, ()) if each.at_ms >= now_ms - window_ms]
+        lags = [each.lag_ms for each in recent if each.lag_ms is not None]
+        return min(lags) if lags and len(lags) == len(recent) else None
+
 
 def _added(before: Counts, after: Counts) -> Counts:
     times = {
@@ -104,32 +115,43 @@ def _added(before: Counts, after: Counts) -> Counts:
     return Counts(after.answers - before.answers, after.errors - before.errors, after.commands - before.commands, times)
 
 
-def figure(name: str, counts: Sequence[Counts], told: Sequence[Told]) -> Figure:
+def figure(name: str, counts: Sequence[Counts], lags: Sequence[int | None], *, is_canary: bool) -> Figure:
     """One figure of one track."""
     if name == ERROR_RATE:
         answers, errors = sum(each.answers for each in counts), sum(each.errors for each in counts)
         return Figure(errors / answers if answers else None, round(answers))
     if name == LAG:
-        lags = [row.lag_ms for each in told for row in each.owned]
-        return Figure(max(lags, default=None), round(sum(each.commands for each in counts)))
+        known = [lag for lag in lags if lag is not None]
+        return Figure(max(known, default=None), round(sum(each.commands for each in counts)))
     bounds: dict[float, float] = {}
     for each in counts:
         for bound, count in each.times.get(name, {}).items():
             bounds[bound] = bounds.get(bound, 0.0) + count
     samples = max(bounds.values(), default=0.0)
-    return Figure(percentile_ms(bounds) if samples else None, round(samples))
+    if not samples:
+        return Figure(None, 0)
+    part = proven(PERCENTILE, samples) if is_canary else PERCENTILE
+    return Figure(percentile_ms(bounds, part), round(samples))
 
 
-def percentile_ms(bounds: Mapping[float, float]) -> float:
-    """The 99th percentile of a histogram in milliseconds; linear within a bucket, as Prometheus has it."""
+def proven(part: float, samples: float) -> float:
+    """The percentile that so many samples prove: three standard errors below, and at least the median.
+
+    Of 60 samples the slowest is the 99th percentile, whatever the revision; that the slowest three are slow is news.
+    """
+    return max(part - ERRORS * math.sqrt(part * (1 - part) / samples), 0.5)
+
+
+def percentile_ms(bounds: Mapping[float, float], part: float = PERCENTILE) -> float:
+    """A percentile of a histogram in milliseconds; linear within a bucket, as Prometheus has it."""
     rows = sorted(bounds.items())
-    wanted, below, low = rows[-1][1] * PERCENTILE, 0.0, 0.0
+    wanted, below, low = rows[-1][1] * part, 0.0, 0.0
     for bound, count in rows:
         if count >= wanted:
             if bound == float("inf"):
                 return low * 1000
-            part = (wanted - below) / (count - below) if count > below else 1.0
-            return (low + (bound - low) * part) * 1000
+            inside = (wanted - below) / (count - below) if count > below else 1.0
+            return (low + (bound - low) * inside) * 1000
         below, low = count, bound
     return low * 1000
 
@@ -145,15 +167,16 @@ def pairs_from_pods(
     """The figures of (canary, stable), as far as the pods tell them."""
     window_ms = spec.analysis.window_seconds * 1000
 
-    def of(name: str, pods: Sequence[Pod]) -> Figure:
+    def of(name: str, pods: Sequence[Pod], is_canary: bool) -> Figure:
         answering = [pod for pod in pods if pod.name in told]
         if pods and not answering:
             return Figure(trouble="no pod answers on its admin port")
         counts = [readings.within(pod, window_ms, now_ms) for pod in answering]
-        return figure(name, counts, [told[pod.name] for pod in answering])
+        lags = [readings.lag_ms(pod, window_ms, now_ms) for pod in answering]
+        return figure(name, counts, lags, is_canary=is_canary)
 
     canary, stable = tracks
-    return {each.name: Pair(of(each.name, canary), of(each.name, stable)) for each in bounds_of(spec)}
+    return {each.name: Pair(of(each.name, canary, True), of(each.name, stable, False)) for each in bounds_of(spec)}
 
 
 def pairs_from_prometheus(

@@ -165,7 +165,7 @@ def _pairs(
     if spec.analysis.source == "prometheus":
         return figures.pairs_from_prometheus(spec, world.http, pods, world.clock())
     every = [*pods[0], *pods[1]]
-    notes.readings.note(every, world.ports.metrics(every), world.clock())
+    notes.readings.note(every, world.ports.metrics(every), told, world.clock())
     return figures.pairs_from_pods(spec, notes.readings, pods, told, now_ms=world.clock())
 
 

@@ -9,6 +9,7 @@ from outcry_operator import act
 from outcry_operator.act import NORMAL, WARNING, Note, Subject
 from outcry_operator.adminport import NoAnswer
 from outcry_operator.canary import shadowing
+from outcry_operator.canary.judge import PASS, Verdict
 from outcry_operator.canary.look import CanaryNotes, View, look
 from outcry_operator.canary.phases import Turn, tick_canary
 from outcry_operator.canary.route import route_of, weighed, weight_in
@@ -18,6 +19,7 @@ from outcry_operator.canary.state import (
     HOLDING,
     LIVE,
     PHASES,
+    PROGRESSING,
     PROMOTED,
     ROLLED_BACK,
     ROLLING_BACK,
@@ -68,7 +70,7 @@ class CanaryTicks:
         if not self.may_act():
             return None
         self._write(subject, status, turn, view)
-        self._say(subject, state, turn.state)
+        self._say(subject, state, turn)
         self._route(spec, turn, view)
         self._ask(subject, spec, turn, view, notes=notes)
         self._scale(spec, turn, view)
@@ -99,11 +101,14 @@ class CanaryTicks:
             "partitions": list(view.shadowed), "offsets": view.sight.offsets, "mismatches": view.sight.mismatches,
         }  # fmt: skip
         told = status_of(turn.state, turn.verdicts, view.sight.served_percent)
+        if not turn.verdicts and turn.state.phase in (ROLLING_BACK, ROLLED_BACK):
+            del told["verdicts"]  # the last ones say why
         conditions = merged(before.get("conditions") or [], _conditions(turn.state), self.world.clock())
         act.write_status(self.world, subject, {**told, "shadow": shadow, "conditions": conditions})
 
-    def _say(self, subject: Subject, before: State, now: State) -> None:
+    def _say(self, subject: Subject, before: State, turn: Turn) -> None:
         """An event for each change of phase, step and reason of a hold."""
+        now = turn.state
         if (before.phase, before.step) == (now.phase, now.step) and (
             now.phase != HOLDING or before.reason == now.reason
         ):
@@ -111,6 +116,9 @@ class CanaryTicks:
         sort = WARNING if now.phase in (ROLLING_BACK, ROLLED_BACK, HOLDING) else NORMAL
         reason = "ShadowMismatch" if now.reason == "ShadowMismatch" and now.phase == ROLLING_BACK else now.phase
         text = f"{before.phase} -> {now.phase}: {now.reason} (revision {now.canary_revision}, {now.weight} %)"
+        text += "".join(
+            f"; {_told(each)}" for each in turn.verdicts if each.verdict != PASS and now.phase != PROGRESSING
+        )
         act.say(self.world, subject, Note(sort, reason, text, "Release"))
 
     def _route(self, spec: CanarySpec, turn: Turn, view: View) -> None:
@@ -206,6 +214,11 @@ def _conditions(state: State) -> list[Condition]:
         Condition("Promoted", state.phase == PROMOTED, "Promoted" if state.phase == PROMOTED else "NotPromoted"),
         Condition("RolledBack", state.phase in (ROLLING_BACK, ROLLED_BACK), reason, state.reason),
     ]
+
+
+def _told(verdict: Verdict) -> str:
+    canary, stable = ("no figure" if each is None else f"{each:.4g}" for each in (verdict.canary, verdict.stable))
+    return f"{verdict.metric} is {verdict.verdict}: canary {canary} of {verdict.samples} samples, stable {stable}"
 
 
 def _try(ask: Callable[[], None]) -> None:
