@@ -40,9 +40,10 @@ class Notes:
 
         def timed(row: Partition) -> Partition:
             offset, since_ms = self._moved.get(row.part) or earlier.get(row.part) or (-1, now_ms)
-            if offset != row.next_offset or row.depth == 0:
+            if offset != row.next_offset:
                 since_ms = now_ms
-            self._moved[row.part] = (row.next_offset, since_ms)
+            # What is done with its work has not stood still until the next look with some.
+            self._moved[row.part] = (row.next_offset if row.depth else -1, since_ms)
             return row._replace(unmoved_ms=now_ms - since_ms)
 
         return {name: each._replace(owned=tuple(timed(row) for row in each.owned)) for name, each in told.items()}

@@ -17,8 +17,8 @@ def unmoved(notes: Notes, seconds: int, offset: int, depth: int, *stalls: Stall)
 
 def test_a_partition_stands_still_from_the_moment_that_something_waits() -> None:
     notes = Notes()
-    assert [unmoved(notes, 0, 7, 0), unmoved(notes, 900, 7, 0), unmoved(notes, 930, 7, 5)] == [0, 0, 30]
-    assert [unmoved(notes, 945, 7, 5), unmoved(notes, 960, 8, 5), unmoved(notes, 961, 8, 5)] == [45, 0, 1]
+    assert [unmoved(notes, 0, 7, 0), unmoved(notes, 900, 7, 0), unmoved(notes, 930, 7, 5)] == [0, 0, 0]
+    assert [unmoved(notes, 945, 7, 5), unmoved(notes, 960, 8, 5), unmoved(notes, 961, 8, 5)] == [15, 0, 1]
 
 
 def test_a_new_operator_believes_what_its_predecessor_has_written_of_the_same_offset_only() -> None:

@@ -73,7 +73,7 @@ def test_a_scale_in_that_does_not_come_about_is_told_once_and_not_forced(venue: 
     grown(venue, 2)
     venue.engine(1).claim = "reserved"
     venue.engine(0).claim = "reserved"  # nobody takes what it would hand over
-    for _ in range(3):
+    for _ in range(5):
         venue.tick()
         venue.room.advance(31_000)
     assert venue.replicas() == 2
