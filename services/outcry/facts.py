@@ -110,11 +110,10 @@ WINDOWS_MS = (100, 1_000)  # of the depth streams
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """A window of ``window_ms`` ends for a symbol: its levels changed from ``first_u`` to ``last_u``.
 
-    The engine's side cuts, by its own clock (``time_ms``), so that every process of the stream role sends the same.
+    The engine's side cuts, by its own clock, so that every process of the stream role sends the same.
     """
 
     symbol_id: int
     window_ms: int
     first_u: int
     last_u: int
-    time_ms: int

@@ -4,7 +4,8 @@ A market message, all numbers little-endian (the Lua scripts of the Redis adapte
 
     0   version (u8)        1   kind (u8)             2   symbol id (u32)
     6   feed epoch (u64)    14  first seq (u64)       22  last seq (u64)
-    30  last u (u64)        38  the body: msgpack of a MarketUpdate; of a cut, window and time; of a beat, nothing
+    30  last u (u64)        38  the body: msgpack of a MarketUpdate; of a cut, window and time; of a beat, where
+                                each window was cut last
 
 Answers, private events and stored publications are a version byte and msgpack. Fields are only ever appended,
 with a default, so that processes of two releases understand each other.
@@ -23,6 +24,7 @@ VERSION: Final = 1
 
 _HEAD: Final = struct.Struct("<BBIQQQQ")  # version, kind, symbol, feed epoch, first seq, last seq, last u
 _CUT: Final = struct.Struct("<IQQ")  # window in ms, first u, time in ms
+_ENDED: Final = struct.Struct("<IQ")  # window in ms, last u at which it was cut
 _VERSION: Final = bytes([VERSION])
 
 T = TypeVar("T")
@@ -99,6 +101,13 @@ def decode_cut(body: bytes) -> CutBody:
     if len(body) < _CUT.size:
         raise BadMessage(f"{len(body)} bytes are no cut")
     return CutBody(*_CUT.unpack_from(body))
+
+
+def decode_beat(body: bytes) -> dict[int, int]:
+    """The update id at which each window was cut last, by its length in ms. Raises BadMessage."""
+    if len(body) % _ENDED.size:
+        raise BadMessage(f"{len(body)} bytes are no beat")
+    return dict(_ENDED.iter_unpack(body))
 
 
 def encode_outcomes(outcomes: Sequence[Outcome]) -> bytes:

@@ -179,14 +179,14 @@ class MemoryFeed:
         for window_ms in WINDOWS_MS:
             if now_ms % window_ms == 0:
                 for symbol_id, ends in self._cut_u.items():
-                    self._cut(symbol_id, ends, window_ms, now_ms=now_ms)
+                    self._cut(symbol_id, ends, window_ms)
 
-    def _cut(self, symbol_id: int, ends: dict[int, int], window_ms: int, *, now_ms: int) -> None:
+    def _cut(self, symbol_id: int, ends: dict[int, int], window_ms: int) -> None:
         before, u = ends[window_ms], self._views[symbol_id].update_id
         if u == before:
             return
         ends[window_ms] = u
-        cut = Cut(symbol_id=symbol_id, window_ms=window_ms, first_u=before + 1, last_u=u, time_ms=now_ms)
+        cut = Cut(symbol_id=symbol_id, window_ms=window_ms, first_u=before + 1, last_u=u)
         for end in self._on_cut:
             end(cut)
 

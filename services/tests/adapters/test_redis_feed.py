@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from outcry.adapters.redis import RedisListener, RedisPublisher, scripts
 from outcry.adapters.redis.client import connect
 from outcry.adapters.redis.keys import Keys
 from outcry.adapters.redis.publisher import GIVE_UP_SECONDS
+from outcry.ports import WINDOWS_MS
 from tests.support.feeds import Follower, Life, Venue, redis_venue, told, until
 from tests.support.lonely import LonelyRedis, lonely_redis
 
@@ -58,9 +59,11 @@ async def open_market(publisher: RedisPublisher, life: Life, follower: Follower)
     await until(lambda: follower.snapshots and not publisher.behind)
 
 
-async def at_the_end(listener: RedisListener, life: Life, follower: Follower) -> None:
-    """The follower and Redis come to where the market is, and nothing wrong was told on the way."""
-    await until(lambda: follower.seq == life.seq)
+async def at_the_end(
+    listener: RedisListener, life: Life, follower: Follower, windows_ms: Sequence[int] = WINDOWS_MS[:1]
+) -> None:
+    """The follower, its windows and Redis come to where the market is, and nothing wrong was told on the way."""
+    await until(lambda: follower.seq == life.seq and follower.is_shown(windows_ms))
     assert follower.wrong == []
     book = await listener.book(life.symbol_id, 100)
     assert book is not None and book.update_id == life.u
@@ -289,7 +292,7 @@ async def test_a_listener_that_was_cut_off_as_the_engine_died_misses_nothing(
             redis.command("CLIENT", "KILL", "TYPE", "pubsub")
             await trade(fragile, publisher, life, 10)
             publisher.retire([0])
-            await at_the_end(listener, life, follower)
+            await at_the_end(listener, life, follower, windows_ms=())
 
 
 async def test_a_gap_that_cannot_be_filled_is_a_snapshot(fragile: Venue, redis: LonelyRedis) -> None:

@@ -4,7 +4,9 @@ import asyncio
 import random
 import struct
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import pytest
@@ -19,7 +21,7 @@ from outcry.adapters.redis.keys import Keys
 from outcry.adapters.redis.listener import RedisListener
 from outcry.adapters.redis.tape import Tape, Want
 from outcry.feedcodec import Kind, MarketMessage, encode_update
-from outcry.ports import MarketUpdate
+from outcry.ports import Cut, MarketUpdate
 from tests.support.feeds import POD, Follower, Life, Venue, redis_venue, told
 
 EXAMPLES: Final = 20
@@ -84,7 +86,7 @@ async def one_day(folder: Path, chance: random.Random) -> None:
             assert follower.wrong == []
         async with asyncio.timeout(10):
             book = None
-            while follower.seq != life.seq or book is None:
+            while follower.seq != life.seq or book is None or not follower.is_shown():
                 await publisher.tick(1_000)
                 mischief.deliver_all()
                 await asyncio.sleep(0.01)
@@ -129,8 +131,9 @@ def message(update: MarketUpdate, feed_epoch: int = 7, kind: Kind = Kind.UPDATE)
     return MarketMessage(kind, 1, feed_epoch, first, update.last_seq, update.last_u, encode_update(update))
 
 
-def beat(life: Life, feed_epoch: int = 7) -> MarketMessage:
-    return MarketMessage(Kind.BEAT, 1, feed_epoch, life.seq, life.seq, life.u, b"")
+def beat(life: Life, cuts: Mapping[int, int] = MappingProxyType({})) -> MarketMessage:
+    body = b"".join(struct.pack("<IQ", *cut) for cut in cuts.items())
+    return MarketMessage(Kind.BEAT, 1, 7, life.seq, life.seq, life.u, body)
 
 
 def seqs(heard: object) -> list[tuple[int, int]]:
@@ -176,6 +179,39 @@ def test_a_heartbeat_tells_of_a_lost_last_message() -> None:
     assert tape.want is Want.NOTHING
     life.batch((1, 9, 2))
     tape.take(beat(life))
+    assert tape.want is Want.SINCE
+
+
+def test_a_heartbeat_tells_of_a_lost_end_of_a_window() -> None:
+    life, tape = Life(), Tape(1)
+    tape.take(message(life.batch((1, 9, 1))))
+    assert tape.take(beat(life, {100: 0, 1000: 0})) == []
+    tape.take(message(life.batch((1, 9, 2))))
+    assert tape.take(beat(life, {100: 1, 1000: 0})) == [], "one that is open again ends later"
+    made_up = Cut(symbol_id=1, window_ms=100, first_u=1, last_u=2)
+    assert tape.take(beat(life, {100: 2, 1000: 0})) == [made_up]
+    assert tape.take(beat(life, {100: 2, 1000: 0})) == []
+    assert tape.take(cut(life, 1)) == [], "it is told once"
+
+
+def test_what_is_missed_while_a_gap_is_being_filled_is_asked_for_again() -> None:
+    life, tape = Life(), Tape(1)
+    first, second = message(life.batch((1, 9, 1))), message(life.batch((1, 9, 2)))
+    tape.take(first)
+    tape.doubt()
+    tape.doubt()  # the stream may have been read before this
+    assert tape.fill(7, 1, [], is_last=True) == [] and tape.want is Want.SINCE
+    assert seqs(tape.fill(7, 2, [second], is_last=True)) == [(2, 2)] and tape.want is Want.NOTHING
+
+
+def test_what_is_missed_while_the_book_is_being_read_is_asked_for_again() -> None:
+    life, tape = Life(), Tape(1)
+    tape.take(message(life.batch((1, 9, 1))))
+    tape.doubt()
+    tape.fill(8, 1, [], is_last=True)
+    assert tape.want is Want.BOOK
+    tape.doubt()
+    tape.replace(_as_read(life))
     assert tape.want is Want.SINCE
 
 

@@ -12,7 +12,7 @@ from outcry.adapters.memory import MemoryFeed
 from outcry.adapters.redis import RedisFeed, RedisListener, RedisPublisher
 from outcry.adapters.sqlite import Store
 from outcry.market.depth import DepthView
-from outcry.ports import Cut, Feed, Lease, MarketUpdate, Publication
+from outcry.ports import WINDOWS_MS, Cut, Feed, Lease, MarketUpdate, Publication
 from outcry.rows import PartitionRow, TradeRow
 from tests.support.kafka import component
 
@@ -180,6 +180,7 @@ class Follower:
         self.snapshots = 0
         self.wrong: list[str] = []
         self.tape: list[tuple[int, int, int]] = []  # (first, last) seq of updates; (window, first, last) u of cuts
+        self.shown = dict.fromkeys(WINDOWS_MS, 0)  # by window: as far as a client of its stream has come
         self._view = DepthView()
 
     def take(self, update: MarketUpdate) -> None:
@@ -189,9 +190,13 @@ class Follower:
             self.snapshots += 1
             if update.last_seq < self.seq or update.last_u < self.u:
                 self.wrong.append(f"a snapshot at {update.last_seq} was told after {self.seq}")
+            if update.last_seq != self.seq:
+                self.shown = dict.fromkeys(WINDOWS_MS, update.last_u)  # its clients are closed and begin here
             self._view.replace(update.levels, update.last_u)
         elif self.tape:
             self._follow(update)
+        else:
+            self.shown = dict.fromkeys(WINDOWS_MS, update.first_u - 1)
         self.tape.append((0, update.first_seq, update.last_seq))
         self.seq, self.u = update.last_seq, max(self.u, update.last_u)
         self.trades += [trade.trade_id for trade in update.trades]
@@ -201,7 +206,12 @@ class Follower:
     def cut(self, cut: Cut) -> None:
         if cut.last_u != self.u:
             self.wrong.append(f"a cut at {cut.last_u} was told at {self.u}")
+        self.shown[cut.window_ms] = cut.last_u
         self.tape.append((cut.window_ms, cut.first_u, cut.last_u))
+
+    def is_shown(self, windows_ms: Sequence[int] = WINDOWS_MS) -> bool:
+        """Whether windows of these lengths have ended where the market is."""
+        return all(self.shown[window_ms] == self.life.u for window_ms in windows_ms)
 
     def _follow(self, update: MarketUpdate) -> None:
         if update.first_seq != self.seq + 1:

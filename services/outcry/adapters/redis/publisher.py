@@ -42,6 +42,7 @@ MAX_UNSENT: Final = 10_000  # private messages kept for a Redis that is away
 DONE: Final = 1
 KNOWN: Final = 0
 BEHIND: Final = -1
+NOWHERE: Final = -1  # the end of a window that Redis does not know of
 
 log = logging.getLogger(__name__)
 
@@ -351,20 +352,21 @@ class RedisPublisher:
         """All that became due since the last tick, however late this one is. Raises what redis-py raises."""
         fit = [standing for standing in self._standings.values() if not standing.behind]
         last_ms, self._ticked_ms = self._ticked_ms, now_ms
-        ends = {
-            (standing, window_ms): standing.u
+        ends = [
+            (standing, window_ms)
             for window_ms in WINDOWS_MS
             if now_ms // window_ms != last_ms // window_ms
             for standing in fit
-            if standing.cut_u.get(window_ms) != standing.u
-        }
+            if standing.cut_u.get(window_ms, NOWHERE) < standing.u
+        ]
         batch = [Sent(self._cut(standing, window_ms, now_ms)) for standing, window_ms in ends]
         if now_ms // BEAT_MS != last_ms // BEAT_MS:
             batch += [self._heartbeat(standing, standing.stored_seq) for standing in fit]
         if batch:
-            self._judge(batch, await self._send(self._patient, batch))
-        for (standing, window_ms), u in ends.items():
-            standing.cut_u[window_ms] = u
+            replies = await self._send(self._patient, batch)
+            self._judge(batch, replies)
+            for (standing, window_ms), reply in zip(ends, replies[: len(ends)], strict=True):
+                standing.cut_u[window_ms] = reply if isinstance(reply, int) else NOWHERE
 
     def _cut(self, standing: Standing, window_ms: int, now_ms: int) -> tuple[Word, ...]:
         keys = self._keys.symbol(standing.symbol_id)

@@ -27,7 +27,7 @@ class Standing:
         self.u = snapshot.last_u
         self.stored_seq = 0  # as far as Redis has confirmed it
         self.behind = True
-        self.cut_u: dict[int, int] = {}  # by window: the last u up to which it was cut
+        self.cut_u: dict[int, int] = {}  # by window: the last u up to which Redis has cut it
         self._time_ms = snapshot.time_ms
         self._levels = {(side, price): lots for side, price, lots in snapshot.levels}
         self._first: MarketUpdate | None = snapshot  # with trades and status, which the levels alone do not tell
@@ -59,6 +59,7 @@ class Standing:
             return False
         self.stored_seq = stored_seq
         self.behind = False
+        self.cut_u.clear()  # what came late may be cut nowhere
         self._first = None
         self._held.clear()
         return True

@@ -1,13 +1,13 @@
 """One symbol's messages put in order: copies dropped, gaps noticed, nothing told twice or out of turn. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
 from msgspec.structs import replace
 
-from outcry.feedcodec import BadMessage, Kind, MarketMessage, decode_cut, decode_update
-from outcry.ports import Cut, MarketUpdate
+from outcry.feedcodec import BadMessage, Kind, MarketMessage, decode_beat, decode_cut, decode_update
+from outcry.ports import WINDOWS_MS, Cut, MarketUpdate
 
 MAX_PENDING: Final = 10_000  # messages kept while a gap is filled; beyond, they are fetched like those before them
 
@@ -31,6 +31,7 @@ class Tape:
         self.feed_epoch = 0  # 0: nothing heard yet
         self.seq = 0
         self.u = 0
+        self._again = False  # messages may have been missed since what is wanted was asked for
         self._trade_id = 0
         self._joined_u = 0  # nothing of what led up to it was told
         self._cuts: dict[int, int] = {}  # the last u of each window
@@ -38,7 +39,9 @@ class Tape:
 
     def doubt(self) -> None:
         """Messages may have been missed unnoticed, as after a lost connection."""
-        if self.feed_epoch and self.want is Want.NOTHING:
+        if self.want is not Want.NOTHING:
+            self._again = True
+        elif self.feed_epoch:
             self.want = Want.SINCE
 
     def take(self, message: MarketMessage) -> Told:
@@ -54,6 +57,7 @@ class Tape:
 
     def fill(self, feed_epoch: int, seq: int, messages: Sequence[MarketMessage], is_last: bool) -> Told:
         """Takes a page of the stream behind ``self.seq``, and where the symbol stood when it was read."""
+        is_last, self._again = is_last and not self._again, False
         if feed_epoch != self.feed_epoch:
             self.want = Want.BOOK
             return []
@@ -74,29 +78,41 @@ class Tape:
 
     def replace(self, snapshot: MarketUpdate) -> Told:
         """Goes on from the book as Redis has it, unless that is no news."""
-        self.want = Want.NOTHING
+        self.want, self._again = Want.SINCE if self._again else Want.NOTHING, False
         told: Told = []
         if snapshot.feed_epoch != self.feed_epoch or snapshot.last_seq > self.seq:
-            self._stand(snapshot)
-            told.append(snapshot)
+            told = self._stand(snapshot)
         return told + self._drain()
 
     def _begin(self, message: MarketMessage) -> Told:
         self._pending.clear()
+        self._again = False
         try:
             snapshot = replace(decode_update(message.body), feed_epoch=message.feed_epoch)
         except BadMessage:
             self.want = Want.BOOK
             return []
         self.want = Want.NOTHING
-        self._stand(snapshot)
-        return [snapshot]
+        return self._stand(snapshot)
 
-    def _stand(self, snapshot: MarketUpdate) -> None:
+    def _stand(self, snapshot: MarketUpdate) -> Told:
+        """Where nothing is missing before the snapshot its windows end here: a Redis that was emptied cuts them not."""
+        told: Told = []
+        if self.feed_epoch and snapshot.last_seq == self.seq:
+            told += self._make_up(dict.fromkeys(WINDOWS_MS, self.u))
         self.feed_epoch, self.seq, self.u = snapshot.feed_epoch, snapshot.last_seq, snapshot.last_u
         self._joined_u = self.u
         self._cuts.clear()
         self._note_trades(snapshot)
+        return [*told, snapshot]
+
+    def _make_up(self, cuts: Mapping[int, int]) -> Iterable[Cut]:
+        """Ends the windows, by their length, that were cut where the tape stands without its being told."""
+        for window_ms, cut_u in cuts.items():
+            known = self._cuts.get(window_ms, self._joined_u)
+            if known < cut_u == self.u:
+                self._cuts[window_ms] = cut_u
+                yield Cut(symbol_id=self.symbol_id, window_ms=window_ms, first_u=known + 1, last_u=cut_u)
 
     def _drain(self) -> Told:
         """Tells what waited. Redis has just named its feed epoch: what is of an earlier one was overtaken."""
@@ -119,6 +135,8 @@ class Tape:
                 self._pending.append(message)
             elif message.kind == Kind.CUT:
                 return list(self._cut(message))
+            elif message.kind == Kind.BEAT and message.last_seq == self.seq:
+                return list(self._make_up(decode_beat(message.body)))
         except BadMessage:
             self.want = Want.BOOK
         return []
@@ -153,10 +171,7 @@ class Tape:
         body = decode_cut(message.body)
         if message.last_u > self._cuts.get(body.window_ms, self._joined_u) and message.last_seq == self.seq:
             self._cuts[body.window_ms] = message.last_u
-            yield Cut(
-                symbol_id=self.symbol_id, window_ms=body.window_ms, first_u=body.first_u, last_u=message.last_u,
-                time_ms=body.time_ms,
-            )  # fmt: skip
+            yield Cut(symbol_id=self.symbol_id, window_ms=body.window_ms, first_u=body.first_u, last_u=message.last_u)
 
     def _note_trades(self, update: MarketUpdate) -> None:
         if update.trades:

@@ -1,6 +1,7 @@
 -- Adds one batch's changes of one symbol to its book and stream and publishes them, or says why not.
 -- KEYS: state, bids, bid lots, asks, ask lots, stream
--- ARGV: channel, symbol id, first seq, last seq, last u, levels, body; without a body it is a heartbeat at last seq.
+-- ARGV: channel, symbol id, first seq, last seq, last u, levels, body; without a body it is a heartbeat at last seq,
+-- which tells where each window was cut last.
 -- levels: msgpack of four lists: bids to set (price, lots, price, ...), bids to remove (prices), asks likewise.
 -- Returns {outcome, stored seq}: 1 done, 0 known already (nothing written), -1 behind (nothing written), -2 empty.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'u')
@@ -10,7 +11,10 @@ local first, last = tonumber(ARGV[3]), tonumber(ARGV[4])
 if ARGV[7] == '' then
   if last < stored then return {0, stored} end
   if last > stored then return {-1, stored} end
-  redis.call('PUBLISH', ARGV[1], struct.pack('<BBI4I8I8I8I8', 1, 3, tonumber(ARGV[2]), epoch, stored, stored, u))
+  local cuts = redis.call('HMGET', KEYS[1], 'cut100', 'cut1000')
+  local message = struct.pack('<BBI4I8I8I8I8', 1, 3, tonumber(ARGV[2]), epoch, stored, stored, u)
+    .. struct.pack('<I4I8I4I8', 100, tonumber(cuts[1]), 1000, tonumber(cuts[2]))
+  redis.call('PUBLISH', ARGV[1], message)
   return {1, stored}
 end
 if last <= stored then return {0, stored} end
