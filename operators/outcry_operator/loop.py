@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 DEBOUNCE_SECONDS: Final = 1.0  # changes come in swarms
 IDLE_SECONDS: Final = 2.0  # between two looks whether the Lease is held
 AGAIN_SECONDS: Final = 1.0  # after a conflict
+UNDERWAY_SECONDS: Final = 3.0  # while engines hand over: no watch tells when they are done
 TROUBLE_SECONDS: Final = 5.0  # after a list that failed
 DEAD_PERIODS: Final = 4  # without a finished round for so many periods the process is not alive
 MIN_PERIOD: Final = 15
@@ -96,8 +97,8 @@ class Loop:
 
     def _look(self, found: Object) -> None:
         try:
-            self.rounds.supervise_look(found)
-            pause: float = _period(found)
+            is_underway = self.rounds.supervise_look(found)
+            pause = min(UNDERWAY_SECONDS, _period(found)) if is_underway else float(_period(found))
         except Conflict:
             pause = AGAIN_SECONDS
         self._due[_key(found)] = self.steady() + pause

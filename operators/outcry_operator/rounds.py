@@ -40,12 +40,13 @@ class Rounds:
         self.canaries.forget({str(each["metadata"].get("uid", "")) for each in self._canaries})
         return objects
 
-    def supervise_look(self, found: Object) -> None:
-        """One object. Raises Conflict where it must be looked at again soon."""
+    def supervise_look(self, found: Object) -> bool:
+        """One object; whether something is on its way there. Raises Conflict where it must be looked at again soon."""
         if found["kind"] == canary_ticks.KIND:
-            self.canaries.supervise_tick(found, self._policy_status(found))
-        else:
-            self.policies.supervise_tick(found, self._release(found))
+            turn = self.canaries.supervise_tick(found, self._policy_status(found))
+            return turn is not None and (turn.drain_canary or turn.moves)
+        decision = self.policies.supervise_tick(found, self._release(found))
+        return decision is not None and bool(decision.steps.drain)
 
     def _release(self, policy: Object) -> Release:
         """The release of the policy's workload. One that cannot be read is told by its own look."""

@@ -57,6 +57,7 @@ class Turn(NamedTuple):
     split: Split
     verdicts: Sequence[Verdict] = ()
     drain_canary: bool = False
+    moves: bool = False  # partitions are on their way
 
 
 def tick_canary(spec: CanarySpec, state: State, sight: Sight, now_ms: int) -> Turn:
@@ -237,7 +238,8 @@ def _turn(spec: CanarySpec, state: State, sight: Sight, verdicts: Sequence[Verdi
     if not (spec.divides and state.phase in LIVE):
         split = split._replace(stable=stable.replicas)
     leaves = state.phase == ROLLING_BACK or (state.phase == FINALIZING and not state.weight)
-    return Turn(state, split, verdicts, drain_canary=leaves and canary.replicas > 0)
+    moves = spec.is_engine and state.phase == PROGRESSING and not sight.is_served
+    return Turn(state, split, verdicts, drain_canary=leaves and canary.replicas > 0, moves=moves)
 
 
 def _split(spec: CanarySpec, state: State, sight: Sight, now_ms: int) -> Split:

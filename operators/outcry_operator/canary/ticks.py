@@ -77,12 +77,12 @@ class CanaryTicks:
         self._note(subject.name, turn, view)
         return turn
 
-    def supervise_tick(self, found: Object, policy: Mapping[str, Any]) -> None:
+    def supervise_tick(self, found: Object, policy: Mapping[str, Any]) -> Turn | None:
         """A tick whose trouble ends with it."""
         subject = subject_of(found, KIND, PLURAL)
         try:
             with self.telemetry.ticks.labels(KIND).time():
-                self.tick(found, policy)
+                return self.tick(found, policy)
         except Conflict as changed:
             log.info("%s: %s; the next look is soon", subject.name, changed)
             raise
@@ -91,6 +91,7 @@ class CanaryTicks:
         except Exception as bug:
             log.exception("%s: a look failed", subject.name)
             self._fail(subject, found, "InternalError", f"{type(bug).__name__}: {bug}")
+        return None
 
     def forget(self, uids: set[str]) -> None:
         """Forgets the releases that are no more."""
