@@ -12,7 +12,7 @@ FAULTS ?= 100
 ORDERS ?= 5000
 SEED ?= 1
 
-.PHONY: help setup setup-test builds components clients up demo verify test test-long faults bench bench-cluster compile lint format lock clean
+.PHONY: help setup setup-test builds components clients up demo verify test test-cluster test-long faults bench bench-cluster compile lint format lock clean
 
 help:  ## Show what can be asked for
 	@echo "Outcry, an exchange you run yourself. First: make up"
@@ -44,10 +44,13 @@ verify: setup  ## Prove the invariants on the data directory, running or stopped
 	@$(BIN)/outcry verify --data "$(DATA)"
 
 test: setup-test builds components clients  ## Pass the tests in their short forms (under 10 minutes on 2 cores)
-	@$(COMPONENTS) run $(BIN)/pytest -m "not long" -n 2 --dist worksteal
+	@$(COMPONENTS) run $(BIN)/pytest -m "not long and not kubernetes" -n 2 --dist worksteal
+
+test-cluster: setup-test  ## Pass the tests that need Kubernetes, on the cluster that KUBECONFIG names (docs/how-to/test-cluster.md)
+	@$(BIN)/pytest -m "kubernetes and not long" -s charts/tests/real
 
 test-long: setup-test builds components clients  ## Pass the tests in their full sizes (hours)
-	@OUTCRY_TEST_LONG=1 $(COMPONENTS) run $(BIN)/pytest --timeout 7200
+	@OUTCRY_TEST_LONG=1 $(COMPONENTS) run $(BIN)/pytest -m "not kubernetes" --timeout 7200
 
 faults: setup-test components  ## Strike a cluster here with faults under load; prints a reliability card (FAULTS, ORDERS, SEED)
 	@$(BIN)/python load-tests/faults.py --faults "$(FAULTS)" --orders "$(ORDERS)" --seed "$(SEED)"

@@ -13,7 +13,15 @@ from outcry.ports import Damaged, OutcomeUnknown, OutOfService
 from outcry.roles import match
 from outcry.roles.admin.rules import Refused
 from outcry.roles.admin.verbs import Result
-from outcry.settings import ClientSettings, ClusterSettings, Settings, SettingsError, described, read_settings
+from outcry.settings import (
+    ClientSettings,
+    ClusterSettings,
+    Settings,
+    SettingsError,
+    described,
+    names_cluster,
+    read_settings,
+)
 from outcry.wiring import at_cluster, roles
 
 OK, FAILED, MISUSED = 0, 1, 2
@@ -182,7 +190,7 @@ def _give_up(given: argparse.Namespace) -> int:
 
 def _settings(given: argparse.Namespace) -> Settings:
     """Those of the cluster that the environment names, unless a data directory is given."""
-    if given.data is None and (os.environ.get("OUTCRY_POSTGRES") or os.environ.get("OUTCRY_POSTGRES_FILE")):
+    if given.data is None and names_cluster(os.environ):
         return read_settings(os.environ, ClusterSettings)
     return read_settings(os.environ, data_dir=given.data)
 

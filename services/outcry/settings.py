@@ -313,6 +313,11 @@ def _text_of(name: str, environ: Mapping[str, str]) -> str:
     return found
 
 
+def names_cluster(environ: Mapping[str, str]) -> bool:
+    """Whether the environment says where a cluster's ledger is."""
+    return any(environ.get(name, "").strip() for name in ("OUTCRY_POSTGRES", "OUTCRY_POSTGRES" + FILE))
+
+
 class Described(NamedTuple):
     """One variable in words."""
 

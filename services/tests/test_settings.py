@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from outcry.settings import ClusterSettings, Settings, SettingsError, described, read_settings
+from outcry.settings import ClusterSettings, Settings, SettingsError, described, names_cluster, read_settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -108,3 +108,9 @@ def test_a_file_that_gives_no_text_is_named_with_its_reason(tmp_path: Path) -> N
 def test_only_texts_may_stand_in_files() -> None:
     with pytest.raises(SettingsError, match="OUTCRY_PORT_FILE is no setting"):
         read_settings({"OUTCRY_PORT_FILE": "/nowhere"})
+
+
+def test_a_cluster_is_named_by_its_ledgers_address_or_by_the_file_it_is_in() -> None:
+    assert names_cluster({"OUTCRY_POSTGRES": "postgresql://db"})
+    assert names_cluster({"OUTCRY_POSTGRES_FILE": "/run/secrets/url"})
+    assert not names_cluster({"OUTCRY_POSTGRES_FILE": " ", "OUTCRY_KAFKA": "k:9092"})

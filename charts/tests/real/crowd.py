@@ -1,0 +1,103 @@
+"""Customers of a release who trade while something happens to it, and what they found afterwards."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from real.release import Release
+from tests.support.customers import MIDDLES, Customer
+from tests.support.histories import FINAL, History, Row
+from tests.support.signed import SignedClient
+
+PAGE = 1000
+CUSTOMERS = 8
+ALLOWED = {"200", "503", "504", "429", "409", "400"}  # what a customer may hear while pods come and go
+
+
+@dataclass
+class Crowd:
+    """Who trades: ``history`` has every order and answer; ``pauses`` the longest time without an accepted order."""
+
+    release: Release
+    session: aiohttp.ClientSession
+    history: History = field(default_factory=History)
+    began: float = field(default_factory=time.monotonic)
+    longest: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.clients = [SignedClient(self.session, self.release.url, *key) for key in self.release.api_keys()]
+
+    def customer(self, number: int, symbol: str = "") -> Customer:
+        owner = number % 2
+        return Customer(
+            self.history, owner, [self.clients[owner]], seed=number + 1, began=self.began, symbol=symbol, batches=0.2
+        )
+
+    async def probe(self, symbol: str) -> None:
+        """Places one order after the other on a symbol and notes the longest time without an accepted one."""
+        customer, last = self.customer(900, symbol), time.monotonic()
+        while True:
+            sent = customer.order(is_keyed=False, quote=0.8)
+            if await customer.place(sent):
+                now = time.monotonic()
+                self.longest, last = max(self.longest, now - last), now
+                await customer.cancel(sent)
+            await asyncio.sleep(0.05)
+
+    async def judge(self) -> list[str]:
+        """What the exchange says now against what customers were told: [] where all of it stands, once each."""
+        rows: dict[str, Row] = {}
+        problems = []
+        for client in self.clients:
+            for symbol in MIDDLES:
+                for row in await self._orders(client, symbol):
+                    name = row["clientOrderId"]
+                    if name in rows:
+                        problems.append(f"{name} is there twice")
+                    rows[name] = row
+        for sent in self.history.orders.values():
+            row = rows.get(sent.name)
+            if sent.told is not None and row is None:
+                problems.append(f"{sent.name} was accepted and is not there")
+            elif sent.told is not None and row is not None and sent.told["status"] in FINAL:
+                if row["status"] != sent.told["status"]:
+                    problems.append(f"{sent.name} was {sent.told['status']} and is {row['status']}")
+            elif sent.refused and row is not None:
+                problems.append(f"{sent.name} was refused ({sent.refused}) and is there")
+        strange = {
+            answer for answer in self.history.answers if answer.split()[0] not in ALLOWED and answer[0].isdigit()
+        }
+        return problems + [f"an answer was {answer}" for answer in sorted(strange)]
+
+    async def _orders(self, client: SignedClient, symbol: str) -> list[Row]:
+        rows: list[Row] = []
+        while True:
+            asked = {"symbol": symbol, "orderId": rows[-1]["orderId"] + 1 if rows else 0, "limit": PAGE}
+            status, page = await client.ask("GET", "/api/v3/allOrders", asked)
+            assert status == 200, page
+            rows += page
+            if len(page) < PAGE:
+                return rows
+
+
+@contextlib.asynccontextmanager
+async def trading(release: Release, rate: float = 30.0) -> AsyncIterator[Crowd]:
+    """Customers who trade ``rate`` requests a second meanwhile."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        crowd = Crowd(release, session)
+        customers = [crowd.customer(number) for number in range(CUSTOMERS)]
+        tasks = [asyncio.create_task(each.trade(CUSTOMERS / rate)) for each in customers]
+        probe = asyncio.create_task(crowd.probe("BTCUSD"))
+        try:
+            yield crowd
+        finally:
+            probe.cancel()
+            for each in customers:
+                each.end()
+            await asyncio.wait([probe])
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [end for end in ends if end is not None] == []

@@ -1,0 +1,71 @@
+"""The chart on a real cluster: it trades once installed, loses nothing while pods go, and leaves nothing behind."""
+
+import asyncio
+import time
+
+import aiohttp
+import pytest
+
+from real.crowd import trading
+from real.release import Release, until
+from tests.support.signed import SignedClient
+
+FIRST_ORDER_SECONDS = 300
+BACK_SECONDS = 120
+ROLES = ("api", "engine", "stream", "simulate", "operator")
+
+
+async def test_the_first_order_is_taken_within_five_minutes_of_helm_install(release: Release) -> None:
+    began = time.monotonic()
+    order = {
+        "symbol": "BTCUSD", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": "30000",
+    }  # fmt: skip
+    async with aiohttp.ClientSession() as session:
+        client = SignedClient(session, release.url, *release.api_keys()[0])
+        status, answer = await client.ask("POST", "/api/v3/order", order)
+    assert (status, answer.get("status")) == (200, "NEW"), answer
+    took = release.seconds_to_ready + time.monotonic() - began
+    print(f"first order {took:.0f} s after helm install")
+    assert took < FIRST_ORDER_SECONDS
+
+
+def test_helm_test_trades(release: Release) -> None:
+    assert "Phase:          Succeeded" in release.helm("test", "outcry", "--timeout", "120s")
+
+
+@pytest.mark.parametrize("how", ["gently", "by force"])
+async def test_no_order_is_lost_or_doubled_while_a_pod_of_each_role_is_deleted(release: Release, how: str) -> None:
+    words = ["--grace-period=0", "--force"] if how == "by force" else []
+    async with trading(release) as crowd:
+        await asyncio.sleep(3)
+        for role in ROLES:
+            pods = release.pods(role)
+            crowd.longest = 0.0
+            name = pods[0]["metadata"]["name"]
+            await asyncio.to_thread(release.kubectl, "delete", "pod", name, "--wait=false", *words)
+            await asyncio.sleep(2)
+            back = await until(
+                lambda role=role, pods=pods: release.is_ready(role, len(pods)), BACK_SECONDS, release, role
+            )
+            await asyncio.sleep(3)
+            print(f"{role} deleted {how}: ready again after {back + 2:.0f} s, longest pause {crowd.longest:.2f} s")
+    assert crowd.history.answers["200"] > 100, crowd.history.answers
+    assert await crowd.judge() == []
+    assert "clean" in release.verify()
+
+
+async def test_engines_go_from_one_to_three_and_back_by_kubectl_without_losing_an_order(release: Release) -> None:
+    async with trading(release) as crowd:
+        for count in (3, 1):
+            await asyncio.to_thread(release.kubectl, "scale", "sp/outcry-engine", f"--replicas={count}")
+            took = await until(
+                lambda n=count: release.is_ready("engine", n), BACK_SECONDS * 2, release, f"{count} engines"
+            )
+            await asyncio.sleep(5)
+            print(f"{count} engines after {took:.0f} s, longest pause {crowd.longest:.2f} s")
+        status = release.get("sp", "outcry-engine")["status"]
+        assert status["decision"]["reason"] == "ManualHold", status
+    assert await crowd.judge() == []
+    assert "clean" in release.verify()
+    assert release.events("ScaledOut") or release.events("Scaled"), "no event tells of the change"
+    await asyncio.to_thread(release.kubectl, "scale", "sp/outcry-engine", "--replicas=0")
