@@ -48,6 +48,20 @@ class Crowd:
                 await customer.cancel(sent)
             await asyncio.sleep(0.05)
 
+    def begin(self, rate: float) -> None:
+        """Everybody trades from now on, together ``rate`` requests a second."""
+        self._customers = [self.customer(number) for number in range(CUSTOMERS)]
+        self._tasks = [asyncio.create_task(each.trade(CUSTOMERS / rate)) for each in self._customers]
+        self._probe = asyncio.create_task(self.probe("BTCUSD"))
+
+    async def end(self) -> None:
+        """Lets the requests under way be the last. Raises what went wrong with a customer."""
+        self._probe.cancel()
+        for each in self._customers:
+            each.end()
+        await asyncio.wait([self._probe])
+        await asyncio.gather(*self._tasks)
+
     async def judge(self) -> list[str]:
         """What the exchange says now against what customers were told: [] where all of it stands, once each."""
         rows: dict[str, Row] = {}
@@ -86,18 +100,11 @@ class Crowd:
 
 @contextlib.asynccontextmanager
 async def trading(release: Release, rate: float = 30.0) -> AsyncIterator[Crowd]:
-    """Customers who trade ``rate`` requests a second meanwhile."""
+    """Customers who trade ``rate`` requests a second until ``Crowd.end``."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         crowd = Crowd(release, session)
-        customers = [crowd.customer(number) for number in range(CUSTOMERS)]
-        tasks = [asyncio.create_task(each.trade(CUSTOMERS / rate)) for each in customers]
-        probe = asyncio.create_task(crowd.probe("BTCUSD"))
+        crowd.begin(rate)
         try:
             yield crowd
         finally:
-            probe.cancel()
-            for each in customers:
-                each.end()
-            await asyncio.wait([probe])
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [end for end in ends if end is not None] == []
+            await crowd.end()

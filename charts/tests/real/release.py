@@ -16,6 +16,7 @@ import pytest
 
 CHART = Path(__file__).resolve().parents[2] / "outcry"
 READY_SECONDS = 300
+GONE_SECONDS = 60  # for what goes with the release in the background
 NODE = os.environ.get("OUTCRY_TEST_NODE", "127.0.0.1")  # where node ports are reached
 TAG = os.environ.get("OUTCRY_TEST_TAG", "dev")  # of both images, which the nodes must have
 PORTS = {"api": 30080, "stream": 30090}
@@ -124,7 +125,10 @@ def installed(namespace: str, *words: str, values: Sequence[str] = ("kind",)) ->
     try:
         yield release
         release.helm("uninstall", "outcry", "--wait", "--timeout", "120s")
-        assert _left(release) == [], "helm uninstall leaves what it should not"
+        deadline = time.monotonic() + GONE_SECONDS
+        while left := _left(release):
+            assert time.monotonic() < deadline, f"helm uninstall leaves {left}"
+            time.sleep(1)
     finally:
         subprocess.run(
             ["kubectl", "delete", "namespace", namespace, "--wait=true", "--timeout=120s"],
@@ -141,7 +145,8 @@ def _left(release: Release) -> list[str]:
     of_cluster = "clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding"
     selector = "app.kubernetes.io/instance=outcry"
     found = release.kubectl("get", kinds, "--output", "name").split()
-    found += release.kubectl("get", of_cluster, "--selector", selector, "--output", "name").split()
+    of_all = release.kubectl("get", of_cluster, "--selector", selector, "--output", "name").split()
+    found += [name for name in of_all if f"/{release.namespace}-" in name]
     standing = ("configmap/kube-root-ca.crt", "serviceaccount/default")  # of every namespace
     return [name for name in found if name not in standing and not name.startswith("pod/")]
 

@@ -49,8 +49,9 @@ async def test_no_order_is_lost_or_doubled_while_a_pod_of_each_role_is_deleted(r
             )
             await asyncio.sleep(3)
             print(f"{role} deleted {how}: ready again after {back + 2:.0f} s, longest pause {crowd.longest:.2f} s")
-    assert crowd.history.answers["200"] > 100, crowd.history.answers
-    assert await crowd.judge() == []
+        await crowd.end()
+        assert crowd.history.answers["200"] > 100, crowd.history.answers
+        assert await crowd.judge() == []
     assert "clean" in release.verify()
 
 
@@ -65,7 +66,8 @@ async def test_engines_go_from_one_to_three_and_back_by_kubectl_without_losing_a
             print(f"{count} engines after {took:.0f} s, longest pause {crowd.longest:.2f} s")
         status = release.get("sp", "outcry-engine")["status"]
         assert status["decision"]["reason"] == "ManualHold", status
-    assert await crowd.judge() == []
+        await crowd.end()
+        assert await crowd.judge() == []
     assert "clean" in release.verify()
     assert release.events("ScaledOut") or release.events("Scaled"), "no event tells of the change"
     await asyncio.to_thread(release.kubectl, "scale", "sp/outcry-engine", "--replicas=0")
