@@ -1,5 +1,7 @@
 # The verbs of this repository. `make` alone lists them.
 SHELL := /bin/sh
+# Processes come and go by the hundred in the tests: each would compile all of its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin

@@ -76,7 +76,7 @@ fi
 
 echo "Installing $name into ${directory#"$root/"} ($("$directory/bin/python" --version)) ..."
 if [ -x "$root/.venv/bin/uv" ]; then
-    set -- "$root/.venv/bin/uv" pip install --quiet --python "$directory/bin/python"
+    set -- "$root/.venv/bin/uv" pip install --quiet --compile-bytecode --python "$directory/bin/python"
 else
     set -- "$directory/bin/python" -m pip install --quiet --disable-pip-version-check
 fi

@@ -29,12 +29,19 @@ class Crowd:
     longest: float = 0.0
 
     def __post_init__(self) -> None:
+        self._first_seed = time.time_ns() // 1_000_000  # names and keys of orders are made of seeds: never the same
         self.clients = [SignedClient(self.session, self.release.url, *key) for key in self.release.api_keys()]
 
     def customer(self, number: int, symbol: str = "") -> Customer:
         owner = number % 2
         return Customer(
-            self.history, owner, [self.clients[owner]], seed=number + 1, began=self.began, symbol=symbol, batches=0.2
+            self.history,
+            owner,
+            [self.clients[owner]],
+            seed=self._first_seed + number,
+            began=self.began,
+            symbol=symbol,
+            batches=0.2,
         )
 
     async def probe(self, symbol: str) -> None:

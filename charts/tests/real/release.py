@@ -91,7 +91,8 @@ class Release(Kube):
     def verify(self) -> str:
         """Runs `outcry verify` in the cluster. Fails the test where an invariant is broken."""
         (pod, *_) = self.pods("api")
-        return self.kubectl("exec", pod["metadata"]["name"], "--", "outcry", "verify")
+        name, streams = pod["metadata"]["name"], "OUTCRY_STREAM_URL=ws://outcry-stream:8090"
+        return self.kubectl("exec", name, "--container", "api", "--", "env", streams, "outcry", "verify")
 
     def state(self) -> str:
         """What a person would look at when something is wrong."""
