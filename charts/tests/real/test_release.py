@@ -1,7 +1,11 @@
 """The chart on a real cluster: it trades once installed, loses nothing while pods go, and leaves nothing behind."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -10,6 +14,7 @@ from real.crowd import trading
 from real.release import Release, until
 from tests.support.signed import SignedClient
 
+ROOT = Path(__file__).resolve().parents[3]
 FIRST_ORDER_SECONDS = 300
 BACK_SECONDS = 120
 HOLDS = "Every invariant that was checked holds."
@@ -81,3 +86,16 @@ async def test_engines_go_from_one_to_three_and_back_by_kubectl_without_losing_a
     assert HOLDS in release.verify()
     assert release.events("ScaledOut") or release.events("Scaled"), "no event tells of the change"
     await asyncio.to_thread(release.kubectl, "scale", "sp/outcry-engine", "--replicas=0")
+
+
+@pytest.mark.timeout(600)
+def test_trading_clients_work_unmodified_through_node_ports(release: Release) -> None:
+    key, secret = release.api_keys()[0]
+    there = {
+        "OUTCRY_TEST_URL": release.url, "OUTCRY_TEST_STREAM_URL": release.stream_url, "OUTCRY_TEST_KEY": key,
+        "OUTCRY_TEST_SECRET": secret,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", str(ROOT / "services/tests/clients")]
+    done = subprocess.run(command, env={**os.environ, **there}, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "passed" in done.stdout, done.stdout[-4000:]
+    print(done.stdout.splitlines()[-1])
