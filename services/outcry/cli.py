@@ -16,11 +16,10 @@ from outcry.roles.admin.verbs import Result
 from outcry.settings import (
     ClientSettings,
     ClusterSettings,
-    Settings,
     SettingsError,
     described,
-    names_cluster,
     read_settings,
+    settings_of,
 )
 from outcry.wiring import at_cluster, roles
 
@@ -108,7 +107,9 @@ def _restore(given: argparse.Namespace) -> int:
 
 
 def _verify(given: argparse.Namespace) -> int:
-    report = wiring.verify(_settings(given), _silent if given.json else _progress, streams=not given.no_streams)
+    report = wiring.verify(
+        settings_of(os.environ, given.data), _silent if given.json else _progress, streams=not given.no_streams
+    )
     status = FAILED if report.problems else OK
     if given.json:
         found = {"checked": report.checked, "unchecked": report.unchecked, "problems": report.problems}
@@ -125,7 +126,7 @@ def _verify(given: argparse.Namespace) -> int:
 
 
 def _replay(given: argparse.Namespace) -> int:
-    done = wiring.replay(_settings(given), given.partition, _progress)
+    done = wiring.replay(settings_of(os.environ, given.data), given.partition, _progress)
     for each in done:
         print(each.line)
     different = sum(not each.equal for each in done)
@@ -143,7 +144,7 @@ def _admin(given: argparse.Namespace) -> int:
     hidden = ("run", "verb", "action", "data", "json", "person", "approve", "lost")
     params = {name: value for name, value in vars(given).items() if name not in hidden and value is not None}
     params["actor"] = _actor(getattr(given, "person", None))
-    result, running = wiring.administer(_settings(given), f"{given.verb}.{given.action}", params)
+    result, running = wiring.administer(settings_of(os.environ, given.data), f"{given.verb}.{given.action}", params)
     if given.json:
         print(json.dumps(result))
     else:
@@ -186,13 +187,6 @@ def _give_up(given: argparse.Namespace) -> int:
     else:
         _show(result)
     return OK
-
-
-def _settings(given: argparse.Namespace) -> Settings:
-    """Those of the cluster that the environment names, unless a data directory is given."""
-    if given.data is None and names_cluster(os.environ):
-        return read_settings(os.environ, ClusterSettings)
-    return read_settings(os.environ, data_dir=given.data)
 
 
 def _show(result: Result) -> None:

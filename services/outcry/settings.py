@@ -313,9 +313,12 @@ def _text_of(name: str, environ: Mapping[str, str]) -> str:
     return found
 
 
-def names_cluster(environ: Mapping[str, str]) -> bool:
-    """Whether the environment says where a cluster's ledger is."""
-    return any(environ.get(name, "").strip() for name in ("OUTCRY_POSTGRES", "OUTCRY_POSTGRES" + FILE))
+def settings_of(environ: Mapping[str, str], data_dir: str | None) -> Settings:
+    """Those of the cluster whose ledger the environment names, unless a data directory is given. Raises SettingsError."""
+    names = ("OUTCRY_POSTGRES", "OUTCRY_POSTGRES" + FILE)
+    if data_dir is None and any(environ.get(name, "").strip() for name in names):
+        return read_settings(environ, ClusterSettings)
+    return read_settings(environ, data_dir=data_dir)
 
 
 class Described(NamedTuple):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from outcry.settings import ClusterSettings, Settings, SettingsError, described, names_cluster, read_settings
+from outcry.settings import ClusterSettings, Settings, SettingsError, described, read_settings, settings_of
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -110,7 +110,10 @@ def test_only_texts_may_stand_in_files() -> None:
         read_settings({"OUTCRY_PORT_FILE": "/nowhere"})
 
 
-def test_a_cluster_is_named_by_its_ledgers_address_or_by_the_file_it_is_in() -> None:
-    assert names_cluster({"OUTCRY_POSTGRES": "postgresql://db"})
-    assert names_cluster({"OUTCRY_POSTGRES_FILE": "/run/secrets/url"})
-    assert not names_cluster({"OUTCRY_POSTGRES_FILE": " ", "OUTCRY_KAFKA": "k:9092"})
+def test_a_cluster_is_named_by_its_ledgers_address_or_by_the_file_it_is_in(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://db")
+    by_file = NEEDED | {"OUTCRY_POSTGRES_FILE": str(tmp_path / "url")}
+    assert isinstance(settings_of(NEEDED | {"OUTCRY_POSTGRES": "postgresql://db"}, None), ClusterSettings)
+    assert isinstance(settings_of(by_file, None), ClusterSettings)
+    assert settings_of(by_file, "here") == Settings(data_dir="here")
+    assert settings_of(NEEDED, None) == Settings()
