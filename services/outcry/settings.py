@@ -314,7 +314,7 @@ def _text_of(name: str, environ: Mapping[str, str]) -> str:
 
 
 def settings_of(environ: Mapping[str, str], data_dir: str | None) -> Settings:
-    """Those of the cluster whose ledger the environment names, unless a data directory is given. Raises SettingsError."""
+    """Those of the cluster that the environment names, unless a data directory is given. Raises SettingsError."""
     names = ("OUTCRY_POSTGRES", "OUTCRY_POSTGRES" + FILE)
     if data_dir is None and any(environ.get(name, "").strip() for name in names):
         return read_settings(environ, ClusterSettings)
