@@ -53,13 +53,24 @@ async def test_a_database_without_the_schema_is_refused_with_the_command_that_he
         await PgStore(empty).open()
 
 
-async def test_a_database_of_a_newer_release_is_refused(migrated: str) -> None:
+async def test_a_database_of_a_newer_release_is_refused_where_that_took_something_away(migrated: str) -> None:
     with psycopg.connect(migrated, autocommit=True) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(Damaged, match="newer Outcry"):
-        await schema.migrate(migrated)
-    with pytest.raises(Damaged, match="newer Outcry"):
-        await PgStore(migrated).open()
+        for note in ("'works from 9999'", "'something else'", "NULL"):
+            database.execute(f"COMMENT ON TABLE alembic_version IS {note}")
+            with pytest.raises(Damaged, match="newer Outcry"):
+                await schema.migrate(migrated)
+            with pytest.raises(Damaged, match="newer Outcry"):
+                await PgStore(migrated).open()
+
+
+async def test_a_release_works_on_with_a_newer_schema_that_only_added(migrated: str) -> None:
+    with psycopg.connect(migrated, autocommit=True) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    assert await schema.migrate(migrated) == "9999"
+    store = PgStore(migrated)
+    await store.open()
+    await store.close()
 
 
 async def test_two_migrations_do_not_run_at_once(migrated: str, monkeypatch: pytest.MonkeyPatch) -> None:
