@@ -311,6 +311,16 @@ class Balance(NamedTuple):
     held: int
 
 
+class TransferRow(NamedTuple):
+    """Money that came in or went out; numbers grow, but a lower one may be committed after a higher one."""
+
+    transfer_id: int
+    time_ms: int
+    account_id: int
+    asset_id: int
+    amount: int  # minor units; a withdrawal is negative
+
+
 class AssetRow(NamedTuple):
     """An asset; every asset has 8 decimals."""
 

@@ -11,6 +11,7 @@ from outcry.roles.api.gate import Gate
 from outcry.roles.api.watch import PartitionWatch
 from outcry.roles.api.wire import Asgi
 from outcry.roles.engine.keeper import Keeper
+from outcry.roles.stream.transfers import Transfers
 from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
 from outcry.settings import ClusterSettings
@@ -51,11 +52,18 @@ class Api:
         )  # fmt: skip
         gate = Gate(venue, front.vault)
         users = UserStreams(venue)
-        venue.operator = Admin(ledger, journal, clock, front.vault.seal, on_transfer=users.transferred)
+        self._transfers = Transfers(ledger, users)
+        front.feed.on_transfer(self._transfers.hint)
+        venue.operator = Admin(ledger, journal, clock, front.vault.seal, on_transfer=self._on_transfer)
         self._ws_api = WsApi(gate, ENDPOINTS, users, telemetry=front.telemetry)
         served: dict[str, Asgi] = {"/ws-api/v3": self._ws_api}
         self.app = build_app(venue, gate, ENDPOINTS, served, telemetry=front.telemetry)
         await self._begin()
+
+    def _on_transfer(self, account_id: int, *_: int) -> None:
+        """Sockets of this process hear of it even while Redis is away."""
+        self._transfers.hint(account_id)
+        self._front.feed.say_transfer(account_id)
 
     async def _begin(self) -> None:
         observe_desk(self._front.telemetry, self._desk, self.settings)
@@ -65,6 +73,7 @@ class Api:
         )
         self._crew.add("desk", self._desk.run)
         self._crew.add("keeper", self._keeper.run)
+        self._crew.add("transfers", self._transfers.supervise)
         self._crew.add("watch", self._watch.run)
 
     async def part(self) -> None:

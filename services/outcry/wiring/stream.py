@@ -6,6 +6,7 @@ from typing import Final
 from outcry.roles.api.app import build_app
 from outcry.roles.api.gate import Gate
 from outcry.roles.stream.public import PublicSockets
+from outcry.roles.stream.transfers import Transfers
 from outcry.roles.stream.userdata import UserStreams
 from outcry.settings import ClusterSettings
 from outcry.wiring.frontage import Frontage
@@ -26,7 +27,10 @@ class Stream:
         front = self._front
         await front.open()
         gate = Gate(front.venue, front.vault)
-        self._sockets = PublicSockets(front.venue, gate, UserStreams(front.venue))
+        users = UserStreams(front.venue)
+        transfers = Transfers(front.backbone.ledger, users)
+        front.feed.on_transfer(transfers.hint)
+        self._sockets = PublicSockets(front.venue, gate, users)
         self.app = build_app(front.venue, gate, (), self._sockets.served, telemetry=front.telemetry)
         observe_streams(front.telemetry, self._sockets.clients)
         self._sockets.hub.start()
@@ -34,6 +38,7 @@ class Stream:
             connections=lambda: len(self._sockets.clients()), queue_depth=lambda: 0, on_drain=self._drain
         )
         self._crew.add("streams", self._sockets.hub.supervise)
+        self._crew.add("transfers", transfers.supervise)
 
     def _drain(self, begins: bool) -> None:
         """Sends the clients elsewhere, or takes new ones again."""

@@ -119,6 +119,7 @@ async def test_the_days_of_trades_and_postings_are_there_a_week_ahead(empty: str
         ("engine_rw", "UPDATE api_keys SET scopes = 'admin'"),
         ("engine_rw", "UPDATE trades SET qty = 1"),
         ("stream_ro", "UPDATE orders SET status = 1"),
+        ("stream_ro", "DELETE FROM transfers"),
         ("stream_ro", "SELECT * FROM intake"),
     ],
 )

@@ -96,6 +96,21 @@ async def test_a_reference_belongs_to_one_transfer(storage: Storage, other: tupl
     assert (await storage.money(BOB), await storage.money(ALICE, BTC)) == ((MONEY, 0), (MONEY, 0))
 
 
+async def test_transfers_are_told_by_their_numbers(storage: Storage) -> None:
+    before = await storage.ledger.newest_transfer()
+    for account, amount in ((ALICE, 500), (BOB, 600), (ALICE, -300)):
+        await storage.ledger.transfer(account, USD, amount, f"wire {amount}", actor="root")
+    told = await storage.ledger.transfers([ALICE, BOB], before, 10)
+    assert [(row.account_id, row.asset_id, row.amount) for row in told] == [
+        (ALICE, USD, 500), (BOB, USD, 600), (ALICE, USD, -300),
+    ]  # fmt: skip
+    assert [row.transfer_id for row in told] == sorted({row.transfer_id for row in told})
+    assert told[-1].transfer_id == await storage.ledger.newest_transfer()
+    assert await storage.ledger.transfers([ALICE], before, 1) == told[:1]
+    assert await storage.ledger.transfers([ALICE], told[0].transfer_id, 10) == told[2:]
+    assert await storage.ledger.transfers([4711], before, 10) == []
+
+
 async def test_what_came_from_the_world_the_world_owes(storage: Storage) -> None:
     assert await storage.ledger.transfer(ALICE, USD, -300, "out", actor="root")
     assert await storage.money(0, USD) == (-2 * MONEY + 300, 0)

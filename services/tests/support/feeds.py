@@ -89,9 +89,11 @@ class Venue:
             await made.close()
 
     @contextlib.asynccontextmanager
-    async def listener(self, url: str = "", *, follow_seconds: float = FOLLOW_SECONDS) -> AsyncIterator[RedisListener]:
+    async def listener(
+        self, url: str = "", *, follow_seconds: float = FOLLOW_SECONDS, pod: str = POD
+    ) -> AsyncIterator[RedisListener]:
         made = RedisListener(
-            url or self.url, pod=POD, ledger=self.books, prefix=self.prefix, follow_seconds=follow_seconds
+            url or self.url, pod=pod, ledger=self.books, prefix=self.prefix, follow_seconds=follow_seconds
         )
         await made.start()
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, literal, select, text, union
+from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, func, literal, select, text, union
 from sqlalchemy.dialects.postgresql import array
 
 from outcry.adapters.pending import pending_order
@@ -22,6 +22,7 @@ from outcry.adapters.postgres.tables import (
     PREVENTED,
     SYMBOLS,
     TOPIC,
+    TRANSFERS,
     along,
 )
 from outcry.ports import OutOfService
@@ -35,6 +36,7 @@ from outcry.rows import (
     PartitionRow,
     PreventedRow,
     SymbolRow,
+    TransferRow,
 )
 from outcry.shuttle import Crowded, Shuttle
 
@@ -48,6 +50,13 @@ NUMBER: Final[Any] = bindparam("order_id")
 NAME: Final[Any] = bindparam("client_order_id")
 TIMES: Final[Any] = (bindparam("since"), bindparam("until"))
 IDS: Final[Any] = any_(bindparam("ids", type_=ARRAY(BigInteger)))
+
+TRANSFERS_BEHIND: Final = (
+    select(TRANSFERS)
+    .where(TRANSFERS.c.transfer_id > bindparam("after_id"), TRANSFERS.c.account_id == IDS)
+    .order_by(TRANSFERS.c.transfer_id)
+    .limit(bindparam("limit"))
+)
 
 # The conditions of indexes, in their own words: with a parameter no plan can use them.
 OPEN_ORDER, OPEN_ENTRY = text("orders.open = 1"), text("intake.open = 1")
@@ -240,6 +249,14 @@ class QueryBook(Book):
         statement = select(PARTITIONS).where(bindparam("topic") == TOPIC).order_by(PARTITIONS.c.part)
         rows = await self._reader.rows(statement, topic=self._database.topic)
         return [PartitionRow._make(row) for row in rows]
+
+    async def newest_transfer(self) -> int:
+        ((newest,),) = await self._reader.rows(select(func.coalesce(func.max(TRANSFERS.c.transfer_id), 0)))
+        return int(newest)
+
+    async def transfers(self, account_ids: Sequence[int], after_id: int, limit: int) -> list[TransferRow]:
+        rows = await self._reader.rows(TRANSFERS_BEHIND, ids=list(account_ids), after_id=after_id, limit=limit)
+        return [TransferRow._make(row) for row in rows]
 
 
 def _newest(arrived: Sequence[Any], entry: Sequence[Any]) -> OrderRow | None:

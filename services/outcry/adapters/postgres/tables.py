@@ -24,6 +24,7 @@ from outcry.rows import (
     PreventedRow,
     SymbolRow,
     TradeRow,
+    TransferRow,
 )
 
 Columns = TypeEngine[Any]
@@ -66,6 +67,7 @@ AMENDMENTS: Final = table_of("amendments", AmendmentRow)
 OPENINGS: Final = table_of("openings", OpeningRow)
 SYMBOLS: Final = table_of("symbol_state", SymbolRow)
 ASSETS: Final = table_of("assets", AssetRow)
+TRANSFERS: Final = table_of("transfers", TransferRow)
 POSTINGS: Final = table_of("postings", PostingRow)
 DEAD_LETTERS: Final = table_of("dead_letter", DeadLetter)
 ACCOUNTS: Final = table_of("accounts", AccountRow)

@@ -8,6 +8,7 @@ class Keys:
         self._prefix = prefix
         self.market = f"{prefix}market"  # channel of all market messages
         self.spans = f"{prefix}spans"  # channel on which engines say what a batch did, behind its private events
+        self.transfers = f"{prefix}transfers"  # channel on which apis say whose money they moved in or out
         self.follow = f"{prefix}follow"  # channel on which pods say which accounts they follow
         self.followed = f"{prefix}followed"  # accounts by when they cease to be followed
         self.born = f"{prefix}born"  # since when this Redis remembers

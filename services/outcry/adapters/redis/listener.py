@@ -72,12 +72,15 @@ class RedisListener:
             self._keys.market.encode(): self._hear_market,
             self._keys.reply(pod).encode(): self._hear_outcomes,
             self._keys.spans.encode(): self._hear_spans,
+            self._keys.transfers.encode(): self._hear_transfer,
         }
         self._on_outcome: list[Callable[[Outcome], None]] = []
         self._on_update: list[Callable[[MarketUpdate], None]] = []
         self._on_cut: list[Callable[[Cut], None]] = []
         self._on_missed: list[Callable[[Collection[int]], None]] = []
         self._on_account: dict[int, dict[object, Heard]] = {}
+        self._on_transfer: list[Callable[[int], None]] = []
+        self._saying: set[asyncio.Task[None]] = set()
         self._ledger = ledger
         self._chain = Chain()
         self._doubt = asyncio.Event()  # the chain has to begin again
@@ -92,14 +95,14 @@ class RedisListener:
         """Listens from now on; while Redis is down it goes on trying."""
         self._follower.start()
         self._looking = asyncio.create_task(self.supervise_looks())
-        await self._channels.start([self._keys.market, self._keys.reply(self._pod), self._keys.spans])
+        await self._channels.start([name.decode() for name in self._routes])
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._begun.wait(), START_SECONDS)
 
     async def close(self) -> None:
         """Listens no longer."""
         await self._channels.close()
-        await end(self._looking, *self._filling.values())
+        await end(self._looking, *self._filling.values(), *self._saying)
         await self._follower.close()
         await self._client.aclose()
 
@@ -115,6 +118,22 @@ class RedisListener:
 
     def on_missed(self, callback: Callable[[Collection[int]], None]) -> None:
         self._on_missed.append(callback)
+
+    def on_transfer(self, callback: Callable[[int], None]) -> None:
+        """Accounts whose money was just moved in or out. A hint that may be lost: the ledger has the transfer."""
+        self._on_transfer.append(callback)
+
+    def say_transfer(self, account_id: int) -> None:
+        """Tells every process, this one included."""
+        task = asyncio.create_task(self._say_transfer(account_id))
+        self._saying.add(task)
+        task.add_done_callback(self._saying.discard)
+
+    async def _say_transfer(self, account_id: int) -> None:
+        try:
+            await self._client.publish(self._keys.transfers, str(account_id))
+        except TROUBLE as trouble:
+            log.warning("Others learn of a transfer at their next look at the ledger: %s", trouble)
 
     def on_account(self, account_id: int, callback: Heard) -> Callable[[], None]:
         mark = object()
@@ -187,6 +206,12 @@ class RedisListener:
             self._tell_account(account_id, execution)
         if private.moved:
             self._tell_account(account_id, None)
+
+    def _hear_transfer(self, encoded: bytes) -> None:
+        if not encoded.isdigit():
+            raise BadMessage("no number of an account")
+        for tell in self._on_transfer:
+            supervise_telling(tell, int(encoded))
 
     def _hear_spans(self, encoded: bytes) -> None:
         """A span comes behind the private events of its batch, and names everyone who has some."""

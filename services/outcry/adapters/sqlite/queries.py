@@ -23,12 +23,26 @@ from outcry.adapters.sqlite.rowtext import (
 )
 from outcry.adapters.sqlite.seek import placed_between
 from outcry.adapters.sqlite.statements import statement
-from outcry.rows import AmendmentRow, AssetRow, Balance, ListRow, OrderRow, PartitionRow, PreventedRow, SymbolRow
+from outcry.rows import (
+    AmendmentRow,
+    AssetRow,
+    Balance,
+    ListRow,
+    OrderRow,
+    PartitionRow,
+    PreventedRow,
+    SymbolRow,
+    TransferRow,
+)
 
 FOREVER = 1 << 62
 MAX_OPEN = 100_000  # open orders in one answer
 
 ORDER_BY_ID = as_json(ORDER, "FROM orders WHERE order_id = ? AND account_id = ? AND symbol_id = ?")
+TRANSFERS_BEHIND = (
+    "SELECT transfer_id, time_ms, account_id, asset_id, amount FROM transfers"
+    " WHERE transfer_id > ? AND account_id IN (SELECT value FROM json_each(?)) ORDER BY transfer_id LIMIT ?"
+)
 NEWEST_BY_NAME = statement("newest_order_by_name")
 PENDING_BY_ID = as_json(
     INTAKE_TEXT, "FROM intake WHERE order_id = ? AND account_id = ? AND symbol_id = ? AND applied_offset IS NULL"
@@ -170,6 +184,14 @@ class QueryBook(OnFile):
     async def partitions(self) -> list[PartitionRow]:
         text = f"SELECT {','.join(PARTITION)} FROM engine_partition ORDER BY part"
         return await self._reader.ask(lambda db: [PartitionRow(*row) for row in db.execute(text).fetchall()])
+
+    async def newest_transfer(self) -> int:
+        text = "SELECT coalesce(max(transfer_id), 0) FROM transfers"
+        return int(await self._reader.ask(lambda db: db.execute(text).fetchone()[0]))
+
+    async def transfers(self, account_ids: Sequence[int], after_id: int, limit: int) -> list[TransferRow]:
+        wanted = (after_id, json.dumps(list(account_ids)), limit)
+        return await self._reader.ask(lambda db: [TransferRow(*row) for row in db.execute(TRANSFERS_BEHIND, wanted)])
 
 
 def _order_by_id(db: sqlite3.Connection, wanted: tuple[int, int, int]) -> OrderRow | None:

@@ -76,8 +76,18 @@ class UserStreams:
         self._settled: dict[
             int, float
         ] = {}  # accounts that were new lately: when all is told of them, on the loop's clock
+        self._on_follow: list[Callable[[], None]] = []
         self._execution_id = venue.clock.now_us()
         venue.feed.on_missed(self.start_again)
+
+    @property
+    def followed(self) -> set[int]:
+        """Accounts that somebody listens to, or is about to."""
+        return {*self._tapes, *self._settled}
+
+    def on_follow(self, callback: Callable[[], None]) -> None:
+        """Called when one more account is followed."""
+        self._on_follow.append(callback)
 
     async def expect(self, account_id: int) -> None:
         """Waits until all that happens to the account is told here, so that whoever is promised it misses nothing."""
@@ -88,6 +98,7 @@ class UserStreams:
             self._settled[account_id] = loop.time() + SETTLE_SECONDS
             unsubscribe = self.venue.feed.on_account(account_id, lambda _: None)
             loop.call_later(EXPECT_SECONDS, self._let_go, account_id, unsubscribe)
+            self._tell_followed()
         await asyncio.sleep(self._settled[account_id] - loop.time())
 
     def _let_go(self, account_id: int, unsubscribe: Callable[[], None]) -> None:
@@ -99,7 +110,12 @@ class UserStreams:
         tape = self._tapes.get(subscription.account_id)
         if tape is None:
             tape = self._tapes[subscription.account_id] = AccountTape(self, subscription.account_id)
+            self._tell_followed()
         tape.listeners[subscription] = None
+
+    def _tell_followed(self) -> None:
+        for told in self._on_follow:
+            told()
 
     def close(self, subscription: Subscription) -> None:
         tape = self._tapes.get(subscription.account_id)
