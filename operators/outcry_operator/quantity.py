@@ -3,6 +3,7 @@
 Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
 
+import math
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -27,13 +28,9 @@ def quantity(text: str) -> Decimal:
 
 def milli_cores(text: str) -> int:
     """CPU in thousandths of a core, rounded up as the API server does. Raises ValueError."""
-    return _up(quantity(text) * 1000)
+    return math.ceil(quantity(text) * 1000)
 
 
 def whole_bytes(text: str) -> int:
     """Memory in bytes. Raises ValueError."""
-    return _up(quantity(text))
-
-
-def _up(number: Decimal) -> int:
-    return -int(-number // 1)
+    return math.ceil(quantity(text))

@@ -46,8 +46,8 @@ def pod_of(found: Object) -> Pod:
             leaving="deletionTimestamp" in meta,
             ended=status.get("phase") in ("Failed", "Succeeded"),
             requests=_requests(containers),
-            restarts=sum(each.get("restartCount", 0) for each in status.get("containerStatuses") or ()),
-            trouble=_trouble(status.get("containerStatuses") or ()),
+            restarts=sum(each.get("restartCount", 0) for each in _containers(status)),
+            trouble=_trouble(_containers(status)),
             deletion_cost=_whole(annotations.get(DELETION_COST, "0")),
             admin_port=_admin_port(containers),
         )
@@ -70,6 +70,11 @@ def _requests(containers: Sequence[Object]) -> dict[str, int]:
         if asked and all(asked):
             found[resource] = sum(read(str(each)) for each in asked)
     return found
+
+
+def _containers(status: Object) -> Sequence[Object]:
+    """The states of all containers; one that fails may be the first to start."""
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
 
 
 def _trouble(containers: Sequence[Object]) -> str:

@@ -97,6 +97,7 @@ def fingerprint(found: Object) -> str:
     ready = [each.get("status") for each in status.get("conditions") or () if each.get("type") == "Ready"]
     if found.get("kind") != "Pod":
         ready = []
-    restarts = [each.get("restartCount") for each in status.get("containerStatuses") or ()]
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    restarts = [each.get("restartCount") for each in containers]
     generation, leaving = meta.get("generation"), meta.get("deletionTimestamp")
     return repr((generation, leaving, sorted(annotations.items()), counts, ready, restarts))

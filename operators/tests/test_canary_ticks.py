@@ -252,6 +252,9 @@ def test_a_lag_counts_as_far_as_it_lasted() -> None:
     assert readings.lag_ms(one, 60_000, 45_000) == 5
     readings.note([one], {one.name: metrics(1, 0)}, {one.name: Told(60_000)}, 60_000)
     assert readings.lag_ms(one, 60_000, 60_000) is None  # it has given all away
+    again = Told(75_000, owned=[Partition(0, one.name, lag_ms=30)])
+    readings.note([one], {one.name: metrics(1, 0)}, {one.name: again}, 75_000)
+    assert readings.lag_ms(one, 20_000, 75_000) == 30
 
 
 def test_prometheus_is_asked_for_the_pods_of_one_track() -> None:

@@ -101,10 +101,10 @@ class Readings:
         return _added(first.counts, readings[-1].counts)
 
     def lag_ms(self, pod: Pod, window_ms: int, now_ms: int) -> int | None:
-        """The lag that lasted: the lowest of those read within the window."""
-        recent = [each for each in self._of.get(pod.uid, ()) if each.at_ms >= now_ms - window_ms]
-        lags = [each.lag_ms for each in recent if each.lag_ms is not None]
-        return min(lags) if lags and len(lags) == len(recent) else None
+        """The lag that lasted: the lowest of those read within the window; None of a pod that owns nothing now."""
+        recent = [each.lag_ms for each in self._of.get(pod.uid, ()) if each.at_ms >= now_ms - window_ms]
+        lags = [lag_ms for lag_ms in recent if lag_ms is not None]
+        return min(lags) if lags and recent[-1] is not None else None
 
 
 def _added(before: Counts, after: Counts) -> Counts:

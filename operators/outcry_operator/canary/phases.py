@@ -92,7 +92,8 @@ def _without_a_trial(state: State, sight: Sight, now_ms: int) -> State:
     if sight.tracks.canary.replicas or sight.canary_owned:
         return state
     is_promoted = bool(stable.revision) and stable.revision == state.canary_revision
-    return state.begin(PROMOTED if is_promoted else IDLE, now_ms, "Promoted" if is_promoted else "GivenUp")
+    ended = state.begin(PROMOTED if is_promoted else IDLE, now_ms, "Promoted" if is_promoted else "GivenUp")
+    return ended._replace(step=0)
 
 
 def _new_revision(state: State, revision: str, now_ms: int) -> State:
