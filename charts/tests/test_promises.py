@@ -81,6 +81,12 @@ def test_nobody_is_told_how_many_where_the_operator_or_an_hpa_scales(objects: li
             assert ("replicas" in each["spec"]) is (each["metadata"]["name"] not in scaled), title(each)
 
 
+def test_who_wants_no_pod_gets_none() -> None:
+    objects = render(preset("kind", **overlaid(BY_HAND, {"api": {"replicaCount": 0}})))
+    assert named(objects, "Deployment", "outcry-api")["spec"]["replicas"] == 0
+    assert named(objects, "Deployment", "outcry-simulate")["spec"]["replicas"] == 1
+
+
 def test_every_secret_of_the_release_has_the_keys_that_pods_mount(objects: list[Object]) -> None:
     made = {each["metadata"]["name"]: set(each["data"]) for each in objects if each["kind"] == "Secret"}
     for each, spec in pods(objects):

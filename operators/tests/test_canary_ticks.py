@@ -137,6 +137,9 @@ def test_a_gateway_gets_the_weight_once_the_pods_for_it_are_ready_and_loses_it_a
     release.look(3)
     assert (weight(), release.pods()) == (25, (4, 1))
     assert len(venue.api.objects[PATHS.route("api")]["spec"]["rules"][0]["backendRefs"]) == 1
+    (owner,) = venue.api.objects[PATHS.route("api")]["metadata"]["ownerReferences"]
+    stable = venue.api.objects[PATHS.workload("Deployment", "api")]["metadata"]
+    assert owner == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": stable["uid"]}
     for _ in range(6):
         before = release.pods()[1]
         release.look()

@@ -6,7 +6,7 @@
 {{- if eq .track "canary" }}
 replicas: {{ (get .root.Values.canary .name).replicaCount | int }}
 {{- else }}
-replicas: {{ .component.replicaCount | default 1 | int }}
+replicas: {{ hasKey .component "replicaCount" | ternary .component.replicaCount 1 | int }}
 {{- end -}}
 {{- end -}}
 {{- end -}}

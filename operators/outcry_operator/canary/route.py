@@ -43,6 +43,13 @@ def weighed(route: Mapping[str, Any], stable: str, canary: str, weight: int) -> 
     return {**route, "spec": {**route["spec"], "rules": rules}}
 
 
+def owned(route: Mapping[str, Any], kind: str, workload: Mapping[str, Any]) -> dict[str, Any]:
+    """The route as one that goes with the stable workload: nobody else takes it away at an uninstall."""
+    meta = workload["metadata"]
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": meta["name"], "uid": meta["uid"]}
+    return {**route, "metadata": {**route["metadata"], "ownerReferences": [owner]}}
+
+
 def weight_in(route: Mapping[str, Any], canary: str) -> int:
     """The canary's weight in a route as it stands; 0 where it has none."""
     for rule in (route.get("spec") or {}).get("rules") or ():

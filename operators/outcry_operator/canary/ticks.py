@@ -12,7 +12,7 @@ from outcry_operator.canary import shadowing
 from outcry_operator.canary.judge import PASS, Verdict
 from outcry_operator.canary.look import CanaryNotes, View, look
 from outcry_operator.canary.phases import Turn, tick_canary
-from outcry_operator.canary.route import route_of, weighed, weight_in
+from outcry_operator.canary.route import owned, route_of, weighed, weight_in
 from outcry_operator.canary.sizes import share, split_for
 from outcry_operator.canary.spec import API, GATEWAY, CanarySpec, canary_of
 from outcry_operator.canary.state import (
@@ -132,7 +132,9 @@ class CanaryTicks:
         needed = split_for(spec, view.sight.want, weight).canary
         if weight > present and view.sight.tracks.canary.ready_replicas < needed:
             weight = present
-        body = weighed(route, spec.stable_ref.name, spec.canary_ref.name, weight)
+        kind, name = spec.stable_ref.kind, spec.stable_ref.name
+        body = weighed(route, name, spec.canary_ref.name, weight)
+        body = owned(body, kind, self.world.cluster.get(self.world.paths.workload(kind, name)))
         self.world.cluster.apply(self.world.paths.route(route["metadata"]["name"]), body)
 
     def _ask(self, subject: Subject, spec: CanarySpec, turn: Turn, view: View, *, notes: CanaryNotes) -> None:

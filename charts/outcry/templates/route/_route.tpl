@@ -18,6 +18,10 @@ apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata:
   {{- include "outcry.metadata" . | nindent 2 }}
+  annotations:
+    # Whoever applies it, it is the release's: Helm may take it over when the operator no longer does.
+    meta.helm.sh/release-name: {{ .root.Release.Name }}
+    meta.helm.sh/release-namespace: {{ .root.Release.Namespace }}
 spec:
   parentRefs:
     - name: {{ $gateway.name }}
