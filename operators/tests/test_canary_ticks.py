@@ -183,6 +183,7 @@ def test_an_engine_canary_shadows_then_owns_its_share_and_hands_it_back(venue: V
     assert len(venue.room.owned(canary)) == 2 and set(canary.shadowed) >= {0, 1, 2, 3, 4, 5} - set(
         venue.room.owned(canary)
     )
+    assert not {*canary.shadowed} & {*venue.room.owned(canary)}
     release.look(12)
     canaries = [venue.room.engines[venue.address("engine-canary", place)] for place in range(release.pods()[1])]
     assert sum(len(venue.room.owned(each)) for each in canaries) == 6
