@@ -118,6 +118,33 @@ def test_a_failing_policy_does_not_stop_the_others_and_a_round_tells_when_it_han
     assert "could not be listed" in loop.why_not_ready()
 
 
+def test_the_loop_looks_soon_again_while_engines_hand_over_and_after_a_conflict(venue: Venue) -> None:
+    venue.workload("StatefulSet", "engine", 2)
+    venue.policy()
+    venue.room.advance(3_000)
+    leader = Leader(venue.world, "op", "a", Clock())
+    leader.step()
+    loop = Loop(Rounds(venue.world, venue.ticks, venue.canaries), leader, Wake(), steady=lambda: 100.0)
+    assert loop.supervise_round() == pytest.approx(3.0)
+    venue.room.advance(3_000)
+    loop._due.clear()
+
+    def somebody_was_quicker(method: str, called: str) -> None:
+        if called.endswith("/scale"):
+            path = PATHS.workload("StatefulSet", "engine")
+            venue.api.put(path, venue.api.objects[path])
+
+    venue.api.on_call = somebody_was_quicker
+    assert loop.supervise_round() == pytest.approx(1.0)
+    venue.api.on_call = lambda method, called: None
+    loop._due.clear()
+    loop.supervise_round()
+    assert venue.replicas() == 1
+    venue.settle("StatefulSet", "engine")
+    loop._due.clear()
+    assert loop.supervise_round() == pytest.approx(15.0)
+
+
 def test_errors_of_the_api_server_are_told_apart(venue: Venue) -> None:
     path = PATHS.core("pods", "x")
     meanings = {
