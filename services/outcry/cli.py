@@ -110,18 +110,15 @@ def _verify(given: argparse.Namespace) -> int:
     report = wiring.verify(
         settings_of(os.environ, given.data), _silent if given.json else _progress, streams=not given.no_streams
     )
-    status = FAILED if report.problems else OK
+    status = FAILED if report.problems or report.gave_up else OK
     if given.json:
         found = {"checked": report.checked, "unchecked": report.unchecked, "problems": report.problems}
-        print(json.dumps({"ok": not report.problems, **found}))
+        print(json.dumps({"ok": status == OK, **found}))
         return status
     for word, lines in (("checked", report.checked), ("NOT checked", report.unchecked), ("BROKEN", report.problems)):
         for line in lines:
             print(f"  {word:<11}  {line}")
-    if report.problems:
-        print(f"{len(report.problems)} problems found.")
-    else:
-        print("Every invariant that was checked holds." if report.unchecked else "Every invariant holds.")
+    print(report.verdict)
     return status
 
 

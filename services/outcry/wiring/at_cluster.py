@@ -1,5 +1,7 @@
 """What is done to a cluster from a command line: an operator's verbs, proofs and replays, while it runs or rests."""
 
+import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -10,9 +12,11 @@ from outcry.roles.admin.verbs import Admin, Params, Result
 from outcry.roles.engine import replay as engine_replay
 from outcry.roles.engine import verify as engine_verify
 from outcry.roles.engine.follower import streams_at
+from outcry.roles.engine.insistent import PATIENCE_SECONDS
 from outcry.roles.engine.streams import no_streams
 from outcry.settings import ClusterSettings
 from outcry.wiring.backbone import Backbone, vault_of
+from outcry.wiring.patience import until_served
 from outcry.wiring.process import Progress, in_loop
 
 T = TypeVar("T")
@@ -29,14 +33,22 @@ def administer(settings: ClusterSettings, verb: str, params: Params) -> tuple[Re
 
 
 def verify(settings: ClusterSettings, progress: Progress, *, streams: bool = True) -> engine_verify.Report:
-    """Proves the invariants of a cluster, which may run meanwhile. Raises Refused, Damaged."""
+    """Proves the invariants of a cluster, which may run meanwhile. Raises Refused, Damaged, OutOfService."""
     followed = streams_at(settings.exchange_url, stream_url=settings.stream_url)
 
     async def prove(backbone: Backbone) -> engine_verify.Report:
         seen = followed if streams else no_streams("left out as asked")
         return await engine_verify.verify(backbone.ledger, backbone.journal, progress, seen)
 
-    return _with_books(settings, prove)
+    async def work() -> engine_verify.Report:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        backbone = await until_served(lambda: _contact(settings), progress, deadline)
+        try:
+            return await prove(backbone)
+        finally:
+            await backbone.close()
+
+    return in_loop(work())
 
 
 def replay(settings: ClusterSettings, partition: int | None, progress: Progress) -> list[engine_replay.Replayed]:
@@ -63,10 +75,19 @@ def give_up(settings: ClusterSettings, params: Params, progress: Progress) -> Re
     return _with_books(settings, act)
 
 
+async def _contact(settings: ClusterSettings) -> Backbone:
+    """Raises OutOfService, Damaged."""
+    backbone = Backbone(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(backbone.close)
+        await backbone.open()
+        stack.pop_all()
+    return backbone
+
+
 def _with_books(settings: ClusterSettings, use: Callable[[Backbone], Coroutine[Any, Any, T]]) -> T:
     async def work() -> T:
-        backbone = Backbone(settings)
-        await backbone.open()
+        backbone = await _contact(settings)
         try:
             return await use(backbone)
         finally:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from outcry.ports import OutOfService
 from outcry.settings import ClusterSettings
@@ -14,19 +14,21 @@ from outcry.wiring.setup import set_up
 
 RETRY_SECONDS: Final = 1.0
 
+T = TypeVar("T")
+
 
 async def set_up_with_patience(settings: ClusterSettings, progress: Progress, seconds: float) -> None:
     """``set_up``, which begins again while a component is out of service, for so long. Raises what that raises."""
-    await _until_served(lambda: set_up(settings, progress), progress, time.monotonic() + seconds)
+    await until_served(lambda: set_up(settings, progress), progress, time.monotonic() + seconds)
 
 
 async def await_set_up(settings: ClusterSettings, progress: Progress) -> None:
     """Returns once ``set_up`` has done its work elsewhere; changes nothing. Raises Damaged."""
-    await _until_served(lambda: _look(settings), progress, None)
+    await until_served(lambda: _look(settings), progress, None)
     progress("The cluster is set up")
 
 
-async def _until_served(work: Callable[[], Awaitable[None]], progress: Progress, deadline: float | None) -> None:
+async def until_served(work: Callable[[], Awaitable[T]], progress: Progress, deadline: float | None) -> T:
     """Tries again every second until ``deadline`` (monotonic seconds; None: for ever), and tells each new reason."""
     told = ""
     while True:

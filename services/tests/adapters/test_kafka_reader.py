@@ -1,10 +1,16 @@
 """A reader of the journal on Kafka: it stands where it was told to, and says so where it cannot."""
 
+import time
+from collections.abc import Mapping
+
 import pytest
 
+from outcry.adapters.kafka import Brokers, KafkaJournal
+from outcry.adapters.kafka import journal as journal_module
 from outcry.adapters.kafka.client import CONSUMER
-from outcry.ports import JournalBroken
-from tests.support.kafka import kafka_journal, kafka_library
+from outcry.ports import JournalBroken, OutOfService
+from outcry.rows import Record
+from tests.support.kafka import kafka_journal, kafka_library, kafka_servers
 
 
 def test_no_reader_has_a_position_of_its_own() -> None:
@@ -80,3 +86,30 @@ async def test_a_record_comes_with_the_brokers_time(client: str) -> None:
         await journal.append([(0, b"frame")])
         (record,) = await journal.read({0: 0}, 1, 5.0)
         assert record.timestamp_ms > 1_600_000_000_000
+
+
+class Mute:
+    """A consumer whose broker sends nothing."""
+
+    def __init__(self, brokers: Brokers, topic: str) -> None: ...
+    def assign(self, positions: Mapping[int, int]) -> None: ...
+    def seek(self, part: int, offset: int) -> None: ...
+    def close(self) -> None: ...
+
+    def poll(self, timeout_ms: int, max_records: int) -> Mapping[int, list[Record]]:
+        time.sleep(timeout_ms / 1000)
+        return {}
+
+
+async def test_records_that_kafka_says_it_has_and_does_not_send_are_no_end_of_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_module, "SPOT_SECONDS", 0.3)
+    async with kafka_journal() as writing:
+        await writing.append([(0, b"frame")])
+        brokers = Brokers(servers=kafka_servers())
+        reading = KafkaJournal(brokers, writing.topic.name, kafka_library("kafka")._replace(consumer=Mute))
+        with pytest.raises(OutOfService, match="sends none of them"):
+            await reading.read({0: 0}, 10, 0)
+        assert await reading.read({0: 1}, 10, 0) == []
+        await reading.close()

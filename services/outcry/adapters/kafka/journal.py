@@ -9,6 +9,7 @@ from outcry.adapters.kafka.consumer import Follower
 from outcry.adapters.kafka.library import Library
 from outcry.adapters.kafka.producer import Sender
 from outcry.adapters.kafka.topic import Topic
+from outcry.ports import OutOfService
 from outcry.rows import Record
 
 OPEN_SECONDS: Final = 30.0  # for the first contact
@@ -57,11 +58,16 @@ class KafkaJournal:
             return await self._look(there, max_records)
 
     async def _look(self, there: dict[int, int], max_records: int) -> list[Record]:
-        """Records of every partition, as many as there may be: what one fetch brings can be of some of them only."""
+        """Records of every partition, as many as there may be: what one fetch brings can be of some of them only.
+
+        Raises OutOfService where none comes of those that Kafka says it has.
+        """
         found: list[Record] = []
         silent = set(there)
         while silent and len(found) < max_records:
             records = await self._spot.read(there, max_records - len(found), SPOT_SECONDS)
+            if not records and not found:
+                raise OutOfService(f"Kafka has records of partitions {sorted(there)} and sends none of them.")
             if not records:
                 break
             there |= {record.part: record.offset + 1 for record in records}

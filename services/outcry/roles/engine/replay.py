@@ -6,8 +6,8 @@ from typing import Final, NamedTuple, Protocol
 
 from outcry.codec import BadFrame, decode_frame, decode_state
 from outcry.market.commands import PlaceOrder
-from outcry.ports import Journal
 from outcry.roles.engine.fates import asked_by
+from outcry.roles.engine.insistent import Log
 from outcry.roles.engine.session import Session, genesis
 from outcry.rows import Advance, Checkpoint, PartBatch, PartitionRow, PartState, Record
 
@@ -46,7 +46,7 @@ class ReplayLedger(Protocol):
 class Replay:
     """Goes from ``start`` to exactly where ``end`` stands; ``session`` is where it is now."""
 
-    def __init__(self, start: PartState, end: PartState, journal: Journal) -> None:
+    def __init__(self, start: PartState, end: PartState, journal: Log) -> None:
         self.start = start
         self.end = end
         self.session = Session(start._replace(skips=end.skips))
@@ -92,7 +92,7 @@ class Replay:
         return Chunk(self.session.take()[0], asked)
 
 
-async def open_replay(ledger: ReplayLedger, journal: Journal, part: int) -> Replay:
+async def open_replay(ledger: ReplayLedger, journal: Log, part: int) -> Replay:
     """A replay to where the ledger stands now. Raises NoStart, BadState."""
     end = await ledger.load(part)
     first = (await journal.first_offsets()).get(part, 0)
@@ -104,7 +104,7 @@ async def open_replay(ledger: ReplayLedger, journal: Journal, part: int) -> Repl
     return Replay(genesis(part), end, journal)
 
 
-async def replay(ledger: ReplayLedger, journal: Journal, part: int | None, progress: Progress) -> list[Replayed]:
+async def replay(ledger: ReplayLedger, journal: Log, part: int | None, progress: Progress) -> list[Replayed]:
     """Replays one partition, or all."""
     done = []
     for row in await ledger.partitions():

@@ -11,7 +11,8 @@ from outcry.decimals import minor_units, price_text, qty_text
 from outcry.market.floor import Market
 from outcry.market.instrument import Instrument
 from outcry.market.terms import BUY, SELL, SIDE_NAMES
-from outcry.ports import Damaged, Journal, OutOfService
+from outcry.ports import Damaged, OutOfService
+from outcry.roles.engine.insistent import Log, Unanswered
 from outcry.roles.engine.replay import MAX_READ
 from outcry.roles.engine.session import Session
 from outcry.rows import PartitionRow, PartState, TradeRow
@@ -76,7 +77,7 @@ class StreamLedger(Protocol):
 class Followed:
     """``follow`` looks at every symbol for as long as ``streams`` does, then says what it ``checked``."""
 
-    def __init__(self, ledger: StreamLedger, journal: Journal, streams: Streams) -> None:
+    def __init__(self, ledger: StreamLedger, journal: Log, streams: Streams) -> None:
         self.checked: list[str] = []
         self.unchecked: list[str] = []
         self.problems: list[str] = []
@@ -139,11 +140,11 @@ class Followed:
         )
 
 
-async def supervise_following(state: PartState, journal: Journal, books: Sequence["ClientBook"]) -> list[str]:
+async def supervise_following(state: PartState, journal: Log, books: Sequence["ClientBook"]) -> list[str]:
     """Applies the log behind a state until every book was met; gives what makes that fail."""
     try:
         await _apply_beside(state, journal, books)
-    except (Damaged, OutOfService):
+    except (Damaged, OutOfService, Unanswered):
         raise
     except Exception as bug:
         log.exception("The log of partition %d cannot be applied beside its streams.", state.row.part)
@@ -151,7 +152,7 @@ async def supervise_following(state: PartState, journal: Journal, books: Sequenc
     return []
 
 
-async def _apply_beside(state: PartState, journal: Journal, books: Sequence["ClientBook"]) -> None:
+async def _apply_beside(state: PartState, journal: Log, books: Sequence["ClientBook"]) -> None:
     session = Session(state)
 
     def look() -> None:

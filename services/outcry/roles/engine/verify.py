@@ -8,8 +8,9 @@ from typing import Final
 
 from outcry.codec import BadState
 from outcry.market.terms import WORLD_ACCOUNT
-from outcry.ports import Damaged, Journal, OutOfService
+from outcry.ports import Damaged, OutOfService
 from outcry.roles.engine.comparison import Comparison, EvidenceLedger
+from outcry.roles.engine.insistent import PATIENCE_SECONDS, Insistent, Log, Unanswered
 from outcry.roles.engine.replay import NoStart, Progress, open_replay
 from outcry.roles.engine.streams import Followed, Streams, no_streams
 from outcry.roles.engine.told import Told
@@ -28,6 +29,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     since_ms: int = 0  # log time from which on everything is kept
+    gave_up: bool = False  # something is unchecked because nobody answered
 
     def conclude(self, text: str, problems: Sequence[str]) -> None:
         """A check found problems, or what its text says."""
@@ -36,22 +38,42 @@ class Report:
         else:
             self.checked.append(text)
 
+    @property
+    def verdict(self) -> str:
+        """All of it in one sentence."""
+        if self.problems:
+            return f"{len(self.problems)} problems found."
+        if self.gave_up:
+            return "Every invariant that was checked holds; run it again for those that nobody could be asked about."
+        return "Every invariant that was checked holds." if self.unchecked else "Every invariant holds."
 
-async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress, streams: Streams = NO_STREAMS) -> Report:
+    def give_up(self, what: str, reason: object) -> None:
+        """Something could not be asked for."""
+        self.gave_up = True
+        self.unchecked.append(f"{what}: {reason}")
+
+    def add(self, found: "Report") -> None:
+        """Takes over what another one says."""
+        self.checked += found.checked
+        self.problems += found.problems
+        self.unchecked += found.unchecked
+        self.since_ms = max(self.since_ms, found.since_ms)
+        self.gave_up |= found.gave_up
+
+
+async def verify(ledger: EvidenceLedger, journal: Log, progress: Progress, streams: Streams = NO_STREAMS) -> Report:
     """Checks a stopped or a running system; each partition up to where it stands when its turn comes.
 
-    ``streams`` are those of the running system, or say that there are none.
-    Raises Damaged where the file itself cannot be read.
+    ``streams`` are those of the running system, or say that there are none. A journal that does not answer is asked
+    again for a while; what it goes on not to answer stays unchecked. Raises Damaged where the file itself cannot be
+    read, OutOfService where the ledger cannot be asked.
     """
-    report = Report()
+    report, log_read = Report(), Insistent(journal, progress, PATIENCE_SECONDS)
     for row in await ledger.partitions():
         progress(f"partition {row.part}: replaying its log")
         if row.status != "RUN":
             report.problems.append(f"partition {row.part} is halted: {row.halt_reason}")
-        found = await _prove(ledger, journal, row.part, progress)
-        report.checked += found.checked
-        report.problems += found.problems
-        report.since_ms = max(report.since_ms, found.since_ms)
+        report.add(await _prove(ledger, log_read, row.part, progress))
     progress("reading what clients were told")
     await _check_told(ledger, report)
     progress("counting all money")
@@ -59,15 +81,16 @@ async def verify(ledger: EvidenceLedger, journal: Journal, progress: Progress, s
     _check_money(money, report)
     _check_holds(money, report)
     progress("following the streams")
-    followed = Followed(ledger, journal, streams)
-    await followed.follow()
-    report.checked += followed.checked
-    report.unchecked += followed.unchecked
-    report.problems += followed.problems
+    followed = Followed(ledger, log_read, streams)
+    try:
+        await followed.follow()
+    except Unanswered as reason:
+        report.give_up("streams", reason)
+    report.add(Report(followed.checked, followed.problems, followed.unchecked))
     return report
 
 
-async def _prove(ledger: EvidenceLedger, journal: Journal, part: int, progress: Progress) -> Report:
+async def _prove(ledger: EvidenceLedger, journal: Log, part: int, progress: Progress) -> Report:
     """One partition; once more where retention took the replay's beginning away meanwhile."""
     oldest = await _oldest_checkpoint(ledger, part)
     found = await supervise_partition(ledger, journal, part, progress)
@@ -81,7 +104,7 @@ async def _oldest_checkpoint(ledger: EvidenceLedger, part: int) -> int:
     return min((kept.next_offset for kept in await ledger.checkpoints(part)), default=-1)
 
 
-async def supervise_partition(ledger: EvidenceLedger, journal: Journal, part: int, progress: Progress) -> Report:
+async def supervise_partition(ledger: EvidenceLedger, journal: Log, part: int, progress: Progress) -> Report:
     """Replays and compares one partition; whatever its log makes fail is a finding, not an end."""
     try:
         replay = await open_replay(ledger, journal, part)
@@ -91,6 +114,10 @@ async def supervise_partition(ledger: EvidenceLedger, journal: Journal, part: in
         await comparison.finish()
     except (Damaged, OutOfService):
         raise
+    except Unanswered as reason:
+        given_up = Report()
+        given_up.give_up(f"partition {part}", reason)
+        return given_up
     except (NoStart, BadState) as problem:
         return Report(problems=[f"partition {part}: {problem}"])
     except Exception as bug:
@@ -106,6 +133,9 @@ async def supervise_partition(ledger: EvidenceLedger, journal: Journal, part: in
 
 
 async def _check_told(ledger: EvidenceLedger, report: Report) -> None:
+    if report.gave_up:
+        report.unchecked.append("idempotency: nobody told from when on the answers' orders are kept")
+        return
     told = Told(ledger, report.since_ms)
     await told.check()
     report.conclude(
