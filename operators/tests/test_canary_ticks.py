@@ -151,6 +151,21 @@ def test_a_gateway_gets_the_weight_once_the_pods_for_it_are_ready_and_loses_it_a
     assert release.pods() == (4, 0)
 
 
+def test_a_route_whose_release_is_deleted_on_the_way_goes_back_to_stable(venue: Venue) -> None:
+    venue.api.put(PATHS.core("configmaps", "api-route"), {"data": {"route.yaml": ROUTE}})
+    venue.api.put(PATHS.route("api"), {"spec": {"rules": []}})
+    release = Release(venue, "api", 4, traffic={"provider": "gatewayAPI", "routeTemplate": "api-route"})
+    release.look(3)
+    venue.canaries.forget({f"uid-{PATHS.outcry('canaryreleases', 'api')}"})
+    assert weight_in(venue.api.objects[PATHS.route("api")], "api-canary") == 25
+    venue.canaries.forget(set())
+    rules = venue.api.objects[PATHS.route("api")]["spec"]["rules"]
+    assert [[each["name"] for each in rule["backendRefs"]] for rule in rules] == [["api"]]
+    calls = len(venue.api.calls)
+    venue.canaries.forget(set())
+    assert len(venue.api.calls) == calls
+
+
 def test_a_route_that_names_no_canary_is_told(venue: Venue) -> None:
     venue.api.put(PATHS.core("configmaps", "api-route"), {"data": {"route.yaml": ROUTE.replace("api-canary", "other")}})
     release = Release(venue, "api", 2, traffic={"provider": "gatewayAPI", "routeTemplate": "api-route"})

@@ -50,6 +50,23 @@ def owned(route: Mapping[str, Any], kind: str, workload: Mapping[str, Any]) -> d
     return {**route, "metadata": {**route["metadata"], "ownerReferences": [owner]}}
 
 
+def without(route: Mapping[str, Any], canary: str) -> dict[str, Any]:
+    """The route as it is applied once there is no canary: nothing goes to its Service any more."""
+    rules = []
+    for rule in (route.get("spec") or {}).get("rules") or ():
+        refs = [each for each in rule.get("backendRefs") or [] if each.get("name") != canary]
+        if refs or not rule.get("backendRefs"):
+            rules.append({**rule, "backendRefs": refs})
+    kept = ("name", "labels", "annotations", "ownerReferences")
+    meta = {name: route["metadata"][name] for name in kept if name in route["metadata"]}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": meta,
+        "spec": {**route["spec"], "rules": rules},
+    }
+
+
 def weight_in(route: Mapping[str, Any], canary: str) -> int:
     """The canary's weight in a route as it stands; 0 where it has none."""
     for rule in (route.get("spec") or {}).get("rules") or ():

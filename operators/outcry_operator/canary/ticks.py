@@ -12,7 +12,7 @@ from outcry_operator.canary import shadowing
 from outcry_operator.canary.judge import PASS, Verdict
 from outcry_operator.canary.look import CanaryNotes, View, look
 from outcry_operator.canary.phases import Turn, tick_canary
-from outcry_operator.canary.route import owned, route_of, weighed, weight_in
+from outcry_operator.canary.route import owned, route_of, weighed, weight_in, without
 from outcry_operator.canary.sizes import share, split_for
 from outcry_operator.canary.spec import API, GATEWAY, CanarySpec, canary_of
 from outcry_operator.canary.state import (
@@ -28,7 +28,7 @@ from outcry_operator.canary.state import (
     status_of,
 )
 from outcry_operator.conditions import READY, Condition, failed, merged
-from outcry_operator.kube import Conflict, Object, Trouble
+from outcry_operator.kube import Conflict, NotFound, Object, Trouble
 from outcry_operator.observation import Workload
 from outcry_operator.observe import Release, World
 from outcry_operator.reading import annotations_of
@@ -58,6 +58,7 @@ class CanaryTicks:
     telemetry: Telemetry
     may_act: Callable[[], bool]
     _notes: dict[str, CanaryNotes] = field(default_factory=dict)
+    _routed: dict[str, CanarySpec] = field(default_factory=dict)  # releases that have a route, by uid
 
     def tick(self, found: Object, policy: Mapping[str, Any]) -> Turn | None:
         """Looks, decides and acts; None where the Lease was lost on the way. Raises Trouble, Malformed."""
@@ -71,7 +72,7 @@ class CanaryTicks:
             return None
         self._write(subject, status, turn, view)
         self._say(subject, state, turn)
-        self._route(spec, turn, view)
+        self._route(spec, turn, view, subject.uid)
         self._ask(subject, spec, turn, view, notes=notes)
         self._scale(spec, turn, view)
         self._note(subject.name, turn, view)
@@ -94,8 +95,24 @@ class CanaryTicks:
         return None
 
     def forget(self, uids: set[str]) -> None:
-        """Forgets the releases that are no more."""
+        """Forgets the releases that are no more. A route that one of them has left goes back to stable."""
         self._notes = {uid: notes for uid, notes in self._notes.items() if uid in uids}
+        for uid in self._routed.keys() - uids:
+            if self.may_act():
+                self._give_back(self._routed.pop(uid))
+
+    def _give_back(self, spec: CanarySpec) -> None:
+        path = self.world.paths.route(spec.stable_ref.name)
+        try:
+            found = self.world.cluster.get(path)
+            rules = found["spec"].get("rules") or []
+            if spec.canary_ref.name in {each.get("name") for rule in rules for each in rule.get("backendRefs") or []}:
+                self.world.cluster.apply(path, without(found, spec.canary_ref.name))
+                log.info("Route %s goes back to stable", spec.stable_ref.name)
+        except NotFound:
+            return
+        except Trouble as trouble:
+            log.warning("Route %s could not be given back: %s", spec.stable_ref.name, trouble)
 
     def _write(self, subject: Subject, before: Mapping[str, Any], turn: Turn, view: View) -> None:
         shadow = {
@@ -122,7 +139,7 @@ class CanaryTicks:
         )
         act.say(self.world, subject, Note(sort, reason, text, "Release"))
 
-    def _route(self, spec: CanarySpec, turn: Turn, view: View) -> None:
+    def _route(self, spec: CanarySpec, turn: Turn, view: View, uid: str) -> None:
         """Applies the route with its weight. More comes only once the pods for it are ready, less at once."""
         if spec.traffic.provider != GATEWAY:
             return
@@ -136,6 +153,7 @@ class CanaryTicks:
         body = weighed(route, name, spec.canary_ref.name, weight)
         body = owned(body, kind, self.world.cluster.get(self.world.paths.workload(kind, name)))
         self.world.cluster.apply(self.world.paths.route(route["metadata"]["name"]), body)
+        self._routed[uid] = spec
 
     def _ask(self, subject: Subject, spec: CanarySpec, turn: Turn, view: View, *, notes: CanaryNotes) -> None:
         """Drains a canary that leaves; of an engine canary, its shadows and its share."""
