@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,23 @@ async def open_market(publisher: RedisPublisher, life: Life, follower: Follower)
     await until(lambda: follower.snapshots and not publisher.behind)
 
 
+@asynccontextmanager
+async def open_feed(venue: Venue, life: Life) -> AsyncIterator[tuple[RedisListener, RedisPublisher, Follower]]:
+    """Both halves of the feed, and a follower of a market that has just opened."""
+    async with venue.listener() as listener, venue.publisher() as publisher:
+        follower = following(listener, life)
+        await open_market(publisher, life, follower)
+        yield listener, publisher, follower
+
+
+async def let_one_engine_trade(venue: Venue, listener: RedisListener, life: Life, follower: Follower) -> None:
+    """An engine opens the market, trades, and is gone."""
+    async with venue.publisher() as publisher:
+        await open_market(publisher, life, follower)
+        await trade(venue, publisher, life, 5)
+        await at_the_end(listener, life, follower)
+
+
 async def at_the_end(
     listener: RedisListener, life: Life, follower: Follower, windows_ms: Sequence[int] = WINDOWS_MS[:1]
 ) -> None:
@@ -72,9 +90,7 @@ async def at_the_end(
 
 async def test_a_redis_that_is_emptied_under_traffic_heals(fragile: Venue, redis: LonelyRedis) -> None:
     life = Life()
-    async with fragile.listener() as listener, fragile.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(fragile, life) as (listener, publisher, follower):
         await trade(fragile, publisher, life, 50)
         await at_the_end(listener, life, follower)
         redis.command("FLUSHALL")
@@ -87,9 +103,7 @@ async def test_a_redis_that_is_emptied_under_traffic_heals(fragile: Venue, redis
 
 async def test_a_redis_that_is_emptied_in_a_quiet_market_heals(fragile: Venue, redis: LonelyRedis) -> None:
     life = Life()
-    async with fragile.listener() as listener, fragile.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(fragile, life) as (listener, publisher, follower):
         await trade(fragile, publisher, life, 5)
         redis.command("FLUSHALL")
         assert await listener.book(1, 5) is None
@@ -102,9 +116,7 @@ async def test_a_redis_that_is_killed_stops_no_engine_and_heals(
     fragile: Venue, redis: LonelyRedis, down_seconds: float
 ) -> None:
     life = Life()
-    async with fragile.listener() as listener, fragile.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(fragile, life) as (listener, publisher, follower):
         await trade(fragile, publisher, life, 20)
         redis.kill()
         began = time.monotonic()
@@ -121,9 +133,7 @@ async def test_a_redis_that_is_killed_stops_no_engine_and_heals(
 
 async def test_a_redis_that_hangs_costs_the_engine_one_short_wait(fragile: Venue, redis: LonelyRedis) -> None:
     life = Life()
-    async with fragile.listener() as listener, fragile.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(fragile, life) as (listener, publisher, follower):
         redis.freeze()
         began = time.monotonic()
         await trade(fragile, publisher, life, 100)
@@ -140,9 +150,7 @@ async def test_what_redis_lacks_comes_from_the_backlog(venue: Venue) -> None:
     life = Life()
     async with venue.listener() as listener:
         follower = following(listener, life)
-        async with venue.publisher() as publisher:
-            await open_market(publisher, life, follower)
-            await trade(venue, publisher, life, 5)
+        await let_one_engine_trade(venue, listener, life, follower)
         for _ in range(3):
             venue.archive.keep(told(life.batch((1, 50, life.seq))))
         async with venue.publisher() as publisher:
@@ -156,10 +164,7 @@ async def test_what_nobody_kept_is_a_snapshot_and_a_new_feed_epoch(venue: Venue)
     life = Life()
     async with venue.listener() as listener:
         follower = following(listener, life)
-        async with venue.publisher() as publisher:
-            await open_market(publisher, life, follower)
-            await trade(venue, publisher, life, 5)
-            await at_the_end(listener, life, follower)
+        await let_one_engine_trade(venue, listener, life, follower)
         for _ in range(3):
             life.batch((1, 50, life.seq))
         async with venue.publisher() as publisher:
@@ -174,9 +179,7 @@ async def test_a_takeover_alone_is_no_new_feed_epoch(venue: Venue) -> None:
     life = Life()
     async with venue.listener() as listener:
         follower = following(listener, life)
-        async with venue.publisher() as publisher:
-            await open_market(publisher, life, follower)
-            await trade(venue, publisher, life, 5)
+        await let_one_engine_trade(venue, listener, life, follower)
         async with venue.publisher() as publisher:
             await publisher.publish(told(life.snapshot()))
             await trade(venue, publisher, life, 5)
@@ -220,9 +223,7 @@ async def test_a_redis_that_fell_back_in_time_is_brought_forward(venue: Venue) -
     """As after a failover to a replica that was behind."""
     life, keys = Life(), Keys(venue.prefix).symbol(1)
     client = connect(venue.url, 1)
-    async with venue.listener() as listener, venue.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(venue, life) as (listener, publisher, follower):
         await trade(venue, publisher, life, 5)
         dumps = {key: await client.dump(key) for key in keys}
         await trade(venue, publisher, life, 5)
@@ -238,9 +239,7 @@ async def test_a_redis_that_fell_back_in_time_is_brought_forward(venue: Venue) -
 async def test_a_feed_epoch_never_begins_behind_what_is_told(venue: Venue) -> None:
     life = Life()
     client = connect(venue.url, 1)
-    async with venue.listener() as listener, venue.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(venue, life) as (listener, publisher, follower):
         await trade(venue, publisher, life, 5)
         late = (life.seq - 1, life.u - 1, 1 << 50, b"\x90", b"\x90", b"")
         keys = Keys(venue.prefix)
@@ -269,9 +268,7 @@ async def test_only_who_has_the_lease_begins_a_feed_epoch(fragile: Venue, redis:
 
 async def test_a_listener_that_was_cut_off_misses_nothing(fragile: Venue, redis: LonelyRedis) -> None:
     life = Life()
-    async with fragile.listener() as listener, fragile.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(fragile, life) as (listener, publisher, follower):
         for _ in range(5):
             redis.command("CLIENT", "KILL", "TYPE", "pubsub")
             await trade(fragile, publisher, life, 30)
@@ -297,9 +294,7 @@ async def test_a_listener_that_was_cut_off_as_the_engine_died_misses_nothing(
 
 async def test_a_gap_that_cannot_be_filled_is_a_snapshot(fragile: Venue, redis: LonelyRedis) -> None:
     life = Life()
-    async with fragile.listener() as listener, fragile.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(fragile, life) as (listener, publisher, follower):
         await trade(fragile, publisher, life, 5)
         await at_the_end(listener, life, follower)
         redis.command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -362,9 +357,7 @@ async def test_all_listeners_cut_the_same_windows(venue: Venue) -> None:
 
 async def test_cuts_that_were_missed_come_with_the_updates(fragile: Venue, redis: LonelyRedis) -> None:
     life = Life()
-    async with fragile.listener() as listener, fragile.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(fragile, life) as (listener, publisher, follower):
         redis.command("CLIENT", "KILL", "TYPE", "pubsub")
         await trade(fragile, publisher, life, 3)
         await publisher.tick(100)

@@ -10,7 +10,7 @@ from outcry.adapters.redis.keys import Keys
 from outcry.adapters.redis.publisher import GIVE_UP_SECONDS
 from outcry.feedcodec import Kind, decode_market
 from outcry.ports import WINDOWS_MS
-from tests.adapters.test_redis_feed import at_the_end, following, fragile, open_market, redis, trade
+from tests.adapters.test_redis_feed import at_the_end, following, fragile, open_feed, open_market, redis, trade
 from tests.adapters.test_redis_feed import venue as venue
 from tests.support.feeds import POD, Life, Venue
 from tests.support.lonely import LonelyRedis
@@ -61,9 +61,7 @@ async def test_a_window_end_that_is_said_while_a_listener_is_away_reaches_it(
     fragile: Venue, redis: LonelyRedis
 ) -> None:
     life = Life()
-    async with fragile.listener() as listener, fragile.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(fragile, life) as (listener, publisher, follower):
         for _ in range(10):
             await trade(fragile, publisher, life, 2)
             redis.command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -76,9 +74,7 @@ async def test_a_window_end_that_is_said_while_a_listener_is_away_reaches_it(
 async def test_updates_that_come_late_to_redis_are_cut_all_the_same(fragile: Venue, redis: LonelyRedis) -> None:
     """The window's end overtakes the updates that it was to end, which are given up and brought later."""
     life = Life()
-    async with fragile.listener() as listener, fragile.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(fragile, life) as (listener, publisher, follower):
         await trade(fragile, publisher, life, 1)
         await at_the_end(listener, life, follower, WINDOWS_MS)
         redis.command("CLIENT", "PAUSE", str(PAUSE_MS), "ALL")
@@ -92,9 +88,7 @@ async def test_windows_that_were_open_when_redis_was_emptied_are_ended(
     fragile: Venue, redis: LonelyRedis, batches: int
 ) -> None:
     life = Life()
-    async with fragile.listener() as listener, fragile.publisher() as publisher:
-        follower = following(listener, life)
-        await open_market(publisher, life, follower)
+    async with open_feed(fragile, life) as (listener, publisher, follower):
         await trade(fragile, publisher, life, 3)
         await at_the_end(listener, life, follower)
         await trade(fragile, publisher, life, batches)

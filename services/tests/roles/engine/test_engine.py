@@ -338,12 +338,18 @@ async def test_outcomes_are_published_only_after_the_commit(tmp_path: Path) -> N
         orders.clear()
 
 
+async def slowed(room: EngineRoom) -> SlowFeed:
+    """The feed of another engine in the room's place."""
+    await room.engine.stop()
+    slow = SlowFeed(room.feed)
+    room.engine = room.new_engine(feed=slow)
+    await room.start()
+    return slow
+
+
 async def test_the_next_commit_does_not_wait_for_the_feed_and_the_one_after_it_does(tmp_path: Path) -> None:
     async with engine_room(tmp_path) as room:
-        await room.engine.stop()
-        slow = SlowFeed(room.feed)
-        room.engine = room.new_engine(feed=slow)
-        await room.start()
+        slow = await slowed(room)
         first, second, third = orders = await room.hold(*(room.order(f"buy 1@{900 + n}") for n in range(3)))
         slow.runs.clear()
         for order in (first, second):
@@ -361,10 +367,7 @@ async def test_the_next_commit_does_not_wait_for_the_feed_and_the_one_after_it_d
 
 async def test_an_engine_that_stops_says_first_what_it_committed(tmp_path: Path) -> None:
     async with engine_room(tmp_path) as room:
-        await room.engine.stop()
-        slow = SlowFeed(room.feed)
-        room.engine = room.new_engine(feed=slow)
-        await room.start()
+        slow = await slowed(room)
         (order,) = await room.hold(room.order("buy 1@900"))
         slow.runs.clear()
         await room.journal([order])

@@ -17,24 +17,9 @@ from outcry.roles.stream.names import parse
 from outcry.settings import Settings
 from tests.support.feeds import Life, Venue, redis_venue, told, until
 from tests.support.gated import gated, listed
+from tests.support.sockets import Socket
 
 NAMES = ("btcusd@depth@100ms", "btcusd@depth", "btcusd@depth5@100ms", "btcusd@trade", "btcusd@bookTicker")
-
-
-class Socket:
-    """Keeps what it is sent."""
-
-    waiting_bytes = 0
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-        self.closed = 0
-
-    def push(self, frame: bytes) -> None:
-        self.frames.append(frame)
-
-    def close(self, code: int, reason: str) -> None:
-        self.closed = code
 
 
 class Process:

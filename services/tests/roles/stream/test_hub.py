@@ -16,24 +16,11 @@ from outcry.roles.stream.hub import Hub
 from outcry.roles.stream.link import RESTART
 from outcry.roles.stream.names import StreamName, parse
 from tests.support.prints import trade
+from tests.support.sockets import Socket
 from tests.support.stage import Stage, staged
 
 
-class Listener:
-    """Keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-        self.closed = 0
-
-    def push(self, frame: bytes) -> None:
-        self.frames.append(frame)
-
-    def close(self, code: int, reason: str) -> None:
-        self.closed = code
-
-
-class Breaking(Listener):
+class Breaking(Socket):
     """A subscriber with a bug."""
 
     def push(self, frame: bytes) -> None:
@@ -55,7 +42,7 @@ def stream(name: str) -> StreamName:
 async def test_the_beat_follows_the_clock_and_survives_a_failure(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hub, listener = stage.hub, Listener()
+    hub, listener = stage.hub, Socket()
     hub.venue.clock = SystemClock()
     feed = hub.venue.feed
     assert isinstance(feed, MemoryFeed)
@@ -83,7 +70,7 @@ async def test_the_beat_follows_the_clock_and_survives_a_failure(
 
 
 async def test_subscribers_of_one_dialect_get_the_very_same_bytes(stage: Stage) -> None:
-    first, second, wrapped, micro = Listener(), Listener(), Listener(), Listener()
+    first, second, wrapped, micro = Socket(), Socket(), Socket(), Socket()
     for listener, dialect in ((first, RAW), (second, RAW), (wrapped, COMBINED), (micro, MICROSECONDS)):
         stage.hub.subscribe(stream("btcusd@trade"), listener, dialect)
     await stage.happen(trades=(trade(1),))
@@ -93,7 +80,7 @@ async def test_subscribers_of_one_dialect_get_the_very_same_bytes(stage: Stage) 
 
 
 async def test_a_book_is_kept_while_somebody_needs_it(stage: Stage) -> None:
-    hub, listener = stage.hub, Listener()
+    hub, listener = stage.hub, Socket()
     await stage.happen((BUY, 90, 1), (SELL, 95, 1))
     board = hub._boards[1]
     assert board.book is None
@@ -109,7 +96,7 @@ async def test_a_book_is_kept_while_somebody_needs_it(stage: Stage) -> None:
 
 
 async def test_what_happens_while_the_book_is_read_is_in_the_book(stage: Stage) -> None:
-    hub, listener = stage.hub, Listener()
+    hub, listener = stage.hub, Socket()
     await stage.happen((BUY, 90, 1))
     hub.subscribe(stream("btcusd@depth5@100ms"), listener, RAW)
     await stage.happen((BUY, 91, 2))
@@ -122,7 +109,7 @@ async def test_what_happens_while_the_book_is_read_is_in_the_book(stage: Stage) 
 
 
 async def test_statistics_are_read_anew_after_a_gap(stage: Stage) -> None:
-    hub, listener = stage.hub, Listener()
+    hub, listener = stage.hub, Socket()
     hub.subscribe(stream("!miniTicker@arr"), listener, RAW)
     await asyncio.sleep(0.05)
     kept = hub._boards[1].rolling
@@ -137,7 +124,7 @@ async def test_statistics_are_read_anew_after_a_gap(stage: Stage) -> None:
 
 
 async def test_a_second_copy_of_an_update_is_no_news(stage: Stage) -> None:
-    listener = Listener()
+    listener = Socket()
     stage.hub.subscribe(stream("btcusd@trade"), listener, RAW)
     await stage.happen(trades=(trade(1),))
     await stage.happen(trades=(trade(1),), first_seq=stage.seq, last_seq=stage.seq)
@@ -145,7 +132,7 @@ async def test_a_second_copy_of_an_update_is_no_news(stage: Stage) -> None:
 
 
 async def test_a_newcomer_hears_the_book_at_once_and_the_others_not_again(stage: Stage) -> None:
-    hub, early, late = stage.hub, Listener(), Listener()
+    hub, early, late = stage.hub, Socket(), Socket()
     await stage.happen((BUY, 90, 1))
     hub.subscribe(stream("btcusd@depth5@100ms"), early, RAW)
     await asyncio.sleep(0.01)
@@ -162,7 +149,7 @@ async def test_every_stream_process_emits_the_same_frames(stage: Stage) -> None:
     names += ["btcusd@trade", "btcusd@aggTrade", "btcusd@bookTicker"]
     other = Hub(stage.front.venue)
     other.start()
-    heard: dict[Hub, dict[str, Listener]] = {hub: {name: Listener() for name in names} for hub in (stage.hub, other)}
+    heard: dict[Hub, dict[str, Socket]] = {hub: {name: Socket() for name in names} for hub in (stage.hub, other)}
     await stage.happen((BUY, 80, 1), (SELL, 99, 1))
     stage.beat(1000)
     for hub, listeners in heard.items():
@@ -186,7 +173,7 @@ async def test_every_stream_process_emits_the_same_frames(stage: Stage) -> None:
 
 async def test_a_process_that_joins_in_mid_window_begins_with_the_first_full_one(stage: Stage) -> None:
     await stage.happen((BUY, 90, 1))
-    late, early, listener = Hub(stage.front.venue), Listener(), Listener()
+    late, early, listener = Hub(stage.front.venue), Socket(), Socket()
     late.start()
     late.subscribe(stream("btcusd@depth@100ms"), early, RAW)
     await stage.happen((BUY, 91, 1))

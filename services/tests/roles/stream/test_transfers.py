@@ -20,6 +20,7 @@ from outcry.rows import TransferRow
 from outcry.settings import Settings
 from tests.support.feeds import Venue, redis_venue, until
 from tests.support.gated import ACCOUNT, Gated, gated
+from tests.support.sockets import Socket
 
 OTHER = 1002
 A_WHILE_SECONDS = 0.3
@@ -42,20 +43,8 @@ class Books:
         return await self._ledger.transfers(account_ids, after_id, limit)
 
 
-class Socket:
-    """Keeps what it is sent."""
-
-    waiting_bytes = 0
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-
-    def push(self, frame: bytes) -> None:
-        self.frames.append(frame)
-
-    def give_up(self) -> None: ...
-
-    def close(self, code: int, reason: str) -> None: ...
+class Purse(Socket):
+    """A client who watches the money."""
 
     def told(self) -> list[tuple[str, str]]:
         """What came in or went out."""
@@ -78,9 +67,9 @@ class Process:
         self.transfers = Transfers(self.books, self.users)
         feed.on_transfer(self.transfers.hint)
 
-    async def follow(self, account_id: int = ACCOUNT) -> Socket:
+    async def follow(self, account_id: int = ACCOUNT) -> Purse:
         """A socket that is promised the account's events."""
-        socket = Socket()
+        socket = Purse()
         await self.users.expect(account_id)
         self.users.open(Subscription(account_id, socket))
         return socket
@@ -186,7 +175,7 @@ async def test_what_was_moved_before_anybody_listened_is_no_news(venue: Venue, t
     async with processes(venue, tmp_path / "front", 1) as (one,):
         await one.follow()
         await one.move(100_000_000, OTHER, says_so=False)
-        socket = Socket()
+        socket = Purse()
         one.users.open(Subscription(OTHER, socket))
         await asyncio.sleep(A_WHILE_SECONDS)
         assert socket.told() == []
