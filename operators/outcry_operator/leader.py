@@ -32,6 +32,7 @@ class Leader:
         self._seen: tuple[str, str] = ("", "")  # holder and renewTime as last read
         self._seen_ms = 0
         self._stopped = threading.Event()
+        self._one = threading.Lock()  # one write of the Lease at a time
 
     @property
     def leads(self) -> bool:
@@ -49,7 +50,12 @@ class Leader:
             self._stopped.wait(RETRY_SECONDS)
 
     def step(self) -> None:
-        """Takes the Lease where it is free, renews it where it is ours. Raises Trouble."""
+        """Takes the Lease where it is free, renews it where it is ours; nothing once stopped. Raises Trouble."""
+        with self._one:
+            if not self._stopped.is_set():
+                self._step()
+
+    def _step(self) -> None:
         led = self.leads
         try:
             found = self._world.cluster.get(self._world.paths.lease(self._name))
@@ -63,9 +69,12 @@ class Leader:
     def stop(self) -> None:
         """Gives the Lease back, so that the next operator need not wait for its end."""
         self._stopped.set()
-        if not self.leads:
-            return
-        self._renewed_ms = None
+        with self._one:
+            if self.leads:
+                self._renewed_ms = None
+                self._give_back()
+
+    def _give_back(self) -> None:
         try:
             found = self._world.cluster.get(self._world.paths.lease(self._name))
             if found["spec"].get("holderIdentity") == self._holder:

@@ -76,6 +76,8 @@ def test_a_lease_that_is_given_back_is_free_at_once(venue: Venue) -> None:
     first, second = Leader(venue.world, "op", "a", clock), Leader(venue.world, "op", "b", clock)
     first.step()
     first.stop()
+    first.step()
+    assert not first.leads  # a renewal that was on its way does not take it again
     second.step()
     assert second.leads and not first.leads
 
