@@ -1,9 +1,10 @@
 """The way into a WebSocket: handshake, limits of connects and messages, and goodbye to all on shutdown."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, Protocol, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -13,6 +14,7 @@ from outcry.roles.api.errors import Refusal
 from outcry.roles.api.gate import Gate
 from outcry.roles.api.timeunit import wants_micros
 from outcry.roles.stream.link import GOING_AWAY, Link, Receive, Round, Scope, Send
+from outcry.telemetry import Telemetry
 
 Before = Callable[[], Awaitable[None]]
 
@@ -20,6 +22,18 @@ CONNECTS_MS: Final = 5 * 60_000
 FAREWELLS: Final = (
     20  # steps in which the clients of an ending server are closed, so that they do not come back at once
 )
+
+
+class Guest(Protocol):
+    """Who came in."""
+
+    link: Link
+
+    def leave(self) -> None:
+        """It is gone: ends what it asked for."""
+
+
+G = TypeVar("G", bound=Guest)
 
 
 async def nothing() -> None:
@@ -40,6 +54,23 @@ async def admit(
     await before()
     await send({"type": "websocket.accept"})
     return Link(scope, receive, send, shared=shared)
+
+
+@contextlib.contextmanager
+def present(guests: dict[G, None], guest: G, telemetry: Telemetry, kind: str) -> Iterator[None]:
+    """One client among the others of its kind, and counted, until it is gone."""
+    guests[guest] = None
+    gauge = telemetry.sockets.labels(kind)
+    gauge.inc()
+    try:
+        yield
+    finally:
+        guest.leave()
+        guest.link.end()
+        gauge.dec()
+        if guest.link.too_slow:
+            telemetry.slow_closed.inc()
+        del guests[guest]
 
 
 async def turn_away(receive: Receive, send: Send, refusal: Refusal) -> None:

@@ -8,7 +8,7 @@ from outcry.ports import OutOfService
 from outcry.roles.api.errors import Refusal
 from outcry.roles.api.gate import Gate
 from outcry.roles.stream.channel import encode
-from outcry.roles.stream.door import Pace, admit, farewell, query_of
+from outcry.roles.stream.door import Pace, admit, farewell, present, query_of
 from outcry.roles.stream.hub import Hub
 from outcry.roles.stream.link import POLICY, Link, Receive, Round, Scope, Send
 from outcry.roles.stream.tapes import MAX_RESUMED, Json, Tape, Told, TradeTape, trades_told
@@ -48,19 +48,9 @@ class NativeSockets:
             return
         link.patience_seconds = PATIENCE_SECONDS
         client = NativeClient(self, link)
-        self.clients[client] = None
-        gauge = self.telemetry.sockets.labels("native")
-        gauge.inc()
-        try:
-            wanted = query_of(scope).get("channels", "")
+        wanted = query_of(scope).get("channels", "")
+        with present(self.clients, client, self.telemetry, "native"):
             await client.serve([name for name in wanted.split(",") if name])
-        finally:
-            client.leave()
-            link.end()
-            gauge.dec()
-            if link.too_slow:
-                self.telemetry.slow_closed.inc()
-            del self.clients[client]
 
     async def goodbye(self, spread_seconds: float = 1.0) -> None:
         """Tells every client that the server ends, and closes them with 1001."""

@@ -12,7 +12,7 @@ from outcry.roles.api.gate import Gate
 from outcry.roles.stream import control, listenkeys, names, payloads
 from outcry.roles.stream.channel import COMBINED, MICROSECONDS, RAW, encode, wrapped
 from outcry.roles.stream.control import Complaint, Control
-from outcry.roles.stream.door import Pace, admit, farewell, query_of, turn_away, wants_microseconds
+from outcry.roles.stream.door import Pace, admit, farewell, present, query_of, turn_away, wants_microseconds
 from outcry.roles.stream.hub import Hub
 from outcry.roles.stream.link import POLICY, Link, Receive, Round, Scope, Send
 from outcry.roles.stream.names import StreamName
@@ -47,18 +47,8 @@ class MarketSockets:
         if link is None:
             return
         client = MarketClient(self, link, (COMBINED if combined else RAW) | (MICROSECONDS if micro else 0))
-        self.clients[client] = None
-        gauge = self.telemetry.sockets.labels("market")
-        gauge.inc()
-        try:
+        with present(self.clients, client, self.telemetry, "market"):
             await client.serve(wanted)
-        finally:
-            client.leave()
-            link.end()
-            gauge.dec()
-            if link.too_slow:
-                self.telemetry.slow_closed.inc()
-            del self.clients[client]
 
     async def _expect(self, wanted: Sequence[str]) -> None:
         """Who names a listen key in the address is promised its events as soon as the socket is open."""

@@ -19,7 +19,7 @@ from outcry.roles.api.timeunit import in_micros
 from outcry.roles.stream import payloads
 from outcry.roles.stream.channel import encode
 from outcry.roles.stream.disconnect import CancelOnDisconnect
-from outcry.roles.stream.door import admit, farewell, ip_of, query_of, turn_away, wants_microseconds
+from outcry.roles.stream.door import admit, farewell, ip_of, present, query_of, turn_away, wants_microseconds
 from outcry.roles.stream.link import POLICY, Link, Receive, Round, Scope, Send
 from outcry.roles.stream.session import SESSION_METHODS, Session, SessionMethod
 from outcry.roles.stream.userdata import UserStreams
@@ -83,16 +83,8 @@ class WsApi:
         session.shows_limits = query.get("returnRateLimits") not in _FALSE
         wants = query.get("cancelOnDisconnect") in _TRUE and CANCEL in self.methods
         client = WsClient(self, session, link, CancelOnDisconnect(self.methods[CANCEL]) if wants else None)
-        self.clients[client] = None
-        gauge = self.telemetry.sockets.labels("api")
-        gauge.inc()
-        try:
+        with present(self.clients, client, self.telemetry, "api"):
             await client.serve()
-        finally:
-            client.leave()
-            link.end()
-            gauge.dec()
-            del self.clients[client]
 
     def note(self, method: str, status: int) -> None:
         """One request was answered."""
@@ -140,8 +132,6 @@ class WsClient:
         self._session.end()
         if self._at_end is not None:
             self._at_end.leave()
-        if self.link.too_slow:
-            self._api.telemetry.slow_closed.inc()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
