@@ -22,7 +22,10 @@ from outcry_operator.watching import Wake, Watch
 
 CRDS = Path(__file__).resolve().parents[2] / "charts/outcry/crds"
 
-pytestmark = pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="KUBECONFIG names no cluster")
+pytestmark = [
+    pytest.mark.kubernetes,
+    pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="KUBECONFIG names no cluster"),
+]
 
 # What the operator may do; the chart's Role says the same.
 RULES: list[Object] = [
