@@ -203,7 +203,8 @@ def check(history: History, asked: Iterable[Sent], rows: Iterable[Row], now: flo
 
 def _note(sent: Sent, row: Row, now: float) -> None:
     if sent.end is None and row["status"] in FINAL:
-        sent.end, sent.end_at = {"clientOrderId": sent.name, **_brief(row)}, now
+        sent.end = {"clientOrderId": sent.name, "workingTime": row.get("workingTime", 0), **_brief(row)}
+        sent.end_at = now
 
 
 def _is_over(sent: Sent, now: float) -> bool:
