@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -27,9 +28,12 @@ class Crowd:
     history: History = field(default_factory=History)
     began: float = field(default_factory=time.monotonic)
     longest: float = 0.0
+    batches: float = 0.2  # of all requests
+    batch: tuple[int, int] = (5, 5)  # the least and the most orders of one
 
     def __post_init__(self) -> None:
         self._first_seed = time.time_ns() // 1_000_000  # names and keys of orders are made of seeds: never the same
+        self._numbers = itertools.count(1_000)
         self.clients = [SignedClient(self.session, self.release.url, *key) for key in self.release.api_keys()]
 
     def customer(self, number: int, symbol: str = "") -> Customer:
@@ -41,7 +45,8 @@ class Crowd:
             seed=self._first_seed + number,
             began=self.began,
             symbol=symbol,
-            batches=0.2,
+            batches=self.batches,
+            batch=self.batch,
         )
 
     async def probe(self, symbol: str) -> None:
@@ -57,7 +62,7 @@ class Crowd:
 
     def begin(self, rate: float) -> None:
         """Everybody trades from now on, together ``rate`` requests a second."""
-        self._customers = [self.customer(number) for number in range(CUSTOMERS)]
+        self._customers = [self.customer(next(self._numbers)) for _ in range(CUSTOMERS)]
         self._tasks = [asyncio.create_task(each.trade(CUSTOMERS / rate)) for each in self._customers]
         self._probe = asyncio.create_task(self.probe("BTCUSD"))
 
@@ -106,10 +111,12 @@ class Crowd:
 
 
 @contextlib.asynccontextmanager
-async def trading(release: Release, rate: float = 30.0) -> AsyncIterator[Crowd]:
-    """Customers who trade ``rate`` requests a second until ``Crowd.end``."""
+async def trading(
+    release: Release, rate: float = 30.0, *, batches: float = 0.2, batch: tuple[int, int] = (5, 5)
+) -> AsyncIterator[Crowd]:
+    """Customers who trade ``rate`` requests a second until ``Crowd.end``; a share of them are batches."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        crowd = Crowd(release, session)
+        crowd = Crowd(release, session, batches=batches, batch=batch)
         crowd.begin(rate)
         try:
             yield crowd

@@ -84,7 +84,7 @@ async def test_engines_go_from_one_to_three_and_back_by_kubectl_without_losing_a
         await crowd.end()
         assert await crowd.judge() == []
     assert HOLDS in release.verify()
-    assert release.events("ScaledOut") or release.events("Scaled"), "no event tells of the change"
+    assert release.events("Rescaled"), "no event tells of the change"
     await asyncio.to_thread(release.kubectl, "scale", "sp/outcry-engine", "--replicas=0")
 
 

@@ -1,0 +1,48 @@
+"""Engines follow the load: what waits makes more of them, calm makes fewer, and no order notices."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from real.crowd import trading
+from real.release import Release, installed, until
+
+HOLDS = "Every invariant that was checked holds."
+MORE_SECONDS, FEWER_SECONDS = 300, 420
+ORDERS_PER_BATCH = 50
+BATCHES_PER_SECOND = 20
+# Small engines, so that one node can keep three of them busy; the shape of the rules is that of the presets.
+SMALL = {
+    "engine.resources.limits.cpu": "150m", "engine.resources.requests.cpu": "100m",
+    "engine.autoscaling.triggers[0].queueDepth.targetPerReplica": "100",
+    "engine.autoscaling.behavior.scaleUp.stabilizationWindowSeconds": "10",
+    "engine.autoscaling.behavior.scaleDown.stabilizationWindowSeconds": "30",
+}  # fmt: skip
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def release() -> Iterator[Release]:
+    with installed(
+        "outcry-scaling", *(word for each in SMALL.items() for word in ("--set", "=".join(each)))
+    ) as running:
+        yield running
+
+
+async def test_engines_go_from_one_to_three_and_back_by_what_waits(release: Release) -> None:
+    assert release.is_ready("engine", 1)
+    async with trading(release, BATCHES_PER_SECOND, batches=1.0, batch=(ORDERS_PER_BATCH, ORDERS_PER_BATCH)) as crowd:
+        took = await until(lambda: release.is_ready("engine", 3), MORE_SECONDS, release, "three engines")
+        print(f"three engines after {took:.0f} s, longest pause {crowd.longest:.2f} s")
+        await crowd.end()
+        crowd.begin(2.0)  # calm
+        took = await until(lambda: release.is_ready("engine", 1), FEWER_SECONDS, release, "one engine")
+        print(f"one engine after {took:.0f} s, longest pause {crowd.longest:.2f} s")
+        await crowd.end()
+        assert await crowd.judge() == []
+    told = await asyncio.to_thread(release.events, "Rescaled")
+    print("\n".join(told))
+    assert len(told) >= 2 and all("queueDepth" in each for each in told), told
+    assert HOLDS in release.verify()
