@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
@@ -15,7 +16,6 @@ from tests.support.histories import FINAL, History, Row
 from tests.support.signed import SignedClient
 
 PAGE = 1000
-CUSTOMERS = 8
 ALLOWED = {"200", "503", "504", "429", "409", "400"}  # what a customer may hear while pods come and go
 
 
@@ -28,6 +28,7 @@ class Crowd:
     history: History = field(default_factory=History)
     began: float = field(default_factory=time.monotonic)
     longest: float = 0.0
+    customers: int = 8
     batches: float = 0.2  # of all requests
     batch: tuple[int, int] = (5, 5)  # the least and the most orders of one
 
@@ -62,8 +63,8 @@ class Crowd:
 
     def begin(self, rate: float) -> None:
         """Everybody trades from now on, together ``rate`` requests a second."""
-        self._customers = [self.customer(next(self._numbers)) for _ in range(CUSTOMERS)]
-        self._tasks = [asyncio.create_task(each.trade(CUSTOMERS / rate)) for each in self._customers]
+        self._customers = [self.customer(next(self._numbers)) for _ in range(self.customers)]
+        self._tasks = [asyncio.create_task(each.trade(self.customers / rate)) for each in self._customers]
         self._probe = asyncio.create_task(self.probe("BTCUSD"))
 
     async def end(self) -> None:
@@ -111,12 +112,10 @@ class Crowd:
 
 
 @contextlib.asynccontextmanager
-async def trading(
-    release: Release, rate: float = 30.0, *, batches: float = 0.2, batch: tuple[int, int] = (5, 5)
-) -> AsyncIterator[Crowd]:
-    """Customers who trade ``rate`` requests a second until ``Crowd.end``; a share of them are batches."""
+async def trading(release: Release, rate: float = 30.0, **more: Any) -> AsyncIterator[Crowd]:
+    """Customers who trade ``rate`` requests a second until ``Crowd.end``; ``more`` are fields of ``Crowd``."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        crowd = Crowd(release, session, batches=batches, batch=batch)
+        crowd = Crowd(release, session, **more)
         crowd.begin(rate)
         try:
             yield crowd

@@ -11,7 +11,8 @@ from real.release import Release, installed, until
 HOLDS = "Every invariant that was checked holds."
 MORE_SECONDS, FEWER_SECONDS = 400, 600
 ORDERS_PER_BATCH = 50
-BATCHES_PER_SECOND = 20
+BATCHES_PER_SECOND = 40
+CUSTOMERS = 16
 # Small engines, so that one node can keep three of them busy; the shape of the rules is that of the presets.
 SMALL = {
     "engine.resources.limits.cpu": "70m", "engine.resources.requests.cpu": "70m",
@@ -33,7 +34,8 @@ def release() -> Iterator[Release]:
 
 async def test_engines_go_from_one_to_three_and_back_by_what_waits(release: Release) -> None:
     assert release.is_ready("engine", 1)
-    async with trading(release, BATCHES_PER_SECOND, batches=1.0, batch=(ORDERS_PER_BATCH, ORDERS_PER_BATCH)) as crowd:
+    size = (ORDERS_PER_BATCH, ORDERS_PER_BATCH)
+    async with trading(release, BATCHES_PER_SECOND, customers=CUSTOMERS, batches=1.0, batch=size) as crowd:
         took = await until(lambda: release.is_ready("engine", 3), MORE_SECONDS, release, "three engines")
         print(f"three engines after {took:.0f} s, longest pause {crowd.longest:.2f} s")
         await crowd.end()
