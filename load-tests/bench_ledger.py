@@ -23,9 +23,9 @@ from ledger_rows import ACCOUNTS, PARTS, START_MS, Market
 from ledger_server import server_cpu
 
 from outcry.adapters.postgres import PgStore
-from outcry.adapters.postgres.database import SHARED_SETTINGS, WRITER_SETTINGS
 from outcry.adapters.postgres.holds import HOLD, columns, grouped
 from outcry.adapters.postgres.results import Commit
+from outcry.adapters.postgres.sessions import SHARED_SETTINGS, WRITER_SETTINGS
 from outcry.claims import HELD, HoldRequest
 from outcry.rows import PartBatch
 from tests.support.postgres import empty_database

@@ -20,7 +20,7 @@ from cluster_stage import ASSETS, Stage, Trading
 from usage import look
 
 from outcry.adapters.postgres import PgStore
-from outcry.adapters.postgres.database import WRITER_SETTINGS
+from outcry.adapters.postgres.sessions import WRITER_SETTINGS
 from outcry.claims import HELD, HoldRequest
 from outcry.codec import encode_command, encode_frame
 from outcry.market.commands import PlaceOrder

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from outcry.adapters.postgres import PgStore, swift
-from outcry.adapters.postgres.database import WRITER_SETTINGS
 from outcry.adapters.postgres.results import Commit
+from outcry.adapters.postgres.sessions import WRITER_SETTINGS
 from outcry.ports import OutcomeUnknown
 from outcry.rows import AmendmentRow, CancelMark, DeadLetter, ListRow, PartBatch, PreventedRow
 from tests.support.postgres import NAP, ask, killed, own, until

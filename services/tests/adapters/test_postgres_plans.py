@@ -8,13 +8,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from outcry.adapters.postgres import reader, swift
+from outcry.adapters.postgres import swift
 from outcry.adapters.postgres.changes import CHANGE
-from outcry.adapters.postgres.database import LOADER_SETTINGS, SHARED_SETTINGS
 from outcry.adapters.postgres.holds import HOLD
 from outcry.adapters.postgres.housekeeping import FOLD, VOID
 from outcry.adapters.postgres.load import APPLIED, BY_RANGES, ORDERS
 from outcry.adapters.postgres.marks import MARK_APPLIED
+from outcry.adapters.postgres.sessions import LOADER_SETTINGS, READER_SETTINGS, SHARED_SETTINGS
 from outcry.adapters.postgres.statements import query
 from tests.support.postgres import postgres_storage
 from tests.support.storage import BOB, Storage, fund, posting
@@ -64,7 +64,7 @@ async def test_postings_are_read_once_for_all_who_ask_for_balances(kept: Storage
     legs = [posting(account, 1, 0, offset=0, idx=account) for account in range(40)]
     await kept.commit(kept.batch(postings=legs))
     asked = query("balances_of_accounts").replace(":ids", "$1").replace(":topic", "$2")
-    with psycopg.connect(url_of(kept), options=_options(reader.SETTINGS)) as connection:
+    with psycopg.connect(url_of(kept), options=_options(READER_SETTINGS)) as connection:
         connection.execute(f"PREPARE job AS {asked}".encode())
         ((plan,),) = connection.execute(
             b"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE job ('{1,2,3,4,5,6,7}', 'orders')"

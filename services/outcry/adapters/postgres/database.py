@@ -9,10 +9,10 @@ import asyncpg
 
 from outcry.adapters.breaker import Breaker, Watch
 from outcry.adapters.postgres.faults import TROUBLE, fault_of
-from outcry.adapters.postgres.reader import SETTINGS as READER_SETTINGS
 from outcry.adapters.postgres.reader import Reader
 from outcry.adapters.postgres.rollcall import RollCall
 from outcry.adapters.postgres.schema import check
+from outcry.adapters.postgres.sessions import READER_SETTINGS, SHARED_SETTINGS, WRITER_SETTINGS
 from outcry.adapters.postgres.writer import Connection, Writer
 
 Pool: TypeAlias = asyncpg.Pool
@@ -22,29 +22,6 @@ HOLDERS: Final = 4  # connections for holds and housekeeping; who comes when all
 WAIT_SECONDS: Final = 5  # for a free connection
 ANSWER_SECONDS: Final = 12  # after which a connection is given up; a server that is there ends its work earlier
 SMALL_SECONDS: Final = 5  # the same for what touches few rows, or for which others wait
-
-# A statement that waits longer than this is in trouble, and says so instead of piling up behind it.
-SHARED_SETTINGS: Final = {
-    "application_name": "outcry",
-    "lock_timeout": "2s",
-    "idle_in_transaction_session_timeout": "5s",
-    "statement_timeout": "10s",
-    "tcp_user_timeout": "5s",
-    "client_connection_check_interval": "1s",
-    "jit": "off",
-    # The statements are few and their plans do not depend on what they are given: plan once, on indexes.
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-}
-# The engine's own: nobody may hold a partition's row for long.
-WRITER_SETTINGS: Final = {
-    **SHARED_SETTINGS, "lock_timeout": "400ms", "statement_timeout": "4s", "idle_in_transaction_session_timeout": "2s",
-}  # fmt: skip
-# A load reads for seconds, between statements too.
-LOADER_SETTINGS: Final = {
-    **SHARED_SETTINGS, "statement_timeout": "60s", "idle_in_transaction_session_timeout": "60s",
-}  # fmt: skip
 
 
 class Database:

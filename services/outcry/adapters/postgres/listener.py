@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 from typing import Final
 
-from outcry.adapters.postgres.database import SHARED_SETTINGS, Database
+from outcry.adapters.postgres.database import Database
 from outcry.adapters.postgres.faults import TROUBLE
+from outcry.adapters.postgres.sessions import SHARED_SETTINGS
 from outcry.adapters.postgres.writer import Connection
 
 RETRY_SECONDS: Final = 2.0  # between two attempts to connect

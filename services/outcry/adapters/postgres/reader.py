@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from outcry.adapters.breaker import Breaker
 from outcry.adapters.postgres.faults import TROUBLE, fault_of
 from outcry.adapters.postgres.schema import DRIVER
+from outcry.adapters.postgres.sessions import DETOURS
 from outcry.adapters.postgres.writer import Connection
 from outcry.ports import OutOfService
 
@@ -21,21 +22,6 @@ MAX_WAITING: Final = 4096  # calls at once; beyond it the ledger says that it is
 ANSWER_SECONDS: Final = 15  # then a call is given up; the server itself ends statements earlier
 SURVEY_SECONDS: Final = 30  # for one statement of those that read whole tables
 MAX_NUMBER: Final = (1 << 63) - 1  # of a column; what is asked for beyond it is not there either
-
-DETOURS: Final = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort")
-SETTINGS: Final = {
-    "application_name": "outcry queries",
-    "lock_timeout": "2s",
-    "idle_in_transaction_session_timeout": "5s",
-    "statement_timeout": "10s",
-    "tcp_user_timeout": "5s",
-    "client_connection_check_interval": "1s",
-    "jit": "off",
-    # Every query has an index to go along, in the order that it asks for. Each is planned once, and never on the
-    # thought that it would be cheap to read a whole table or to sort what an account has ever done.
-    "plan_cache_mode": "force_generic_plan",
-    **dict.fromkeys(DETOURS, "off"),
-}
 SURVEY: Final = text(
     f"SELECT set_config('statement_timeout', '{SURVEY_SECONDS}s', true), "
     + ", ".join(f"set_config('{detour}', 'on', true)" for detour in DETOURS)

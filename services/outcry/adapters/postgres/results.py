@@ -7,10 +7,11 @@ from typing import Final
 from outcry.adapters.postgres.book import Book
 from outcry.adapters.postgres.bulk import Upsert, columns_of
 from outcry.adapters.postgres.careful import ADVANCE, put_rows
-from outcry.adapters.postgres.database import LOADER_SETTINGS, Database
+from outcry.adapters.postgres.database import Database
 from outcry.adapters.postgres.days import Days
 from outcry.adapters.postgres.faults import TROUBLE, fault_of
 from outcry.adapters.postgres.load import load_partition
+from outcry.adapters.postgres.sessions import LOADER_SETTINGS
 from outcry.adapters.postgres.sheet import sheet_of
 from outcry.adapters.postgres.swift import commit_swiftly, is_swift
 from outcry.adapters.postgres.writer import Connection
