@@ -13,6 +13,7 @@ PORT ?= 8080
 FAULTS ?= 100
 ORDERS ?= 5000
 SEED ?= 1
+ONLY ?=
 
 .PHONY: help setup setup-test builds components clients up demo verify test test-cluster test-long faults bench bench-cluster compile lint format lock clean
 
@@ -49,7 +50,7 @@ test: setup-test builds components clients  ## Pass the tests in their short for
 	@$(COMPONENTS) run $(BIN)/pytest -m "not long and not kubernetes" -n 2 --dist worksteal
 
 test-cluster: setup-test  ## Pass the tests that need Kubernetes, on the cluster that KUBECONFIG names (docs/how-to/test-cluster.md)
-	@$(BIN)/pytest -m "kubernetes and not long" -s operators/tests/test_cluster.py charts/tests/real
+	@$(BIN)/pytest -m "kubernetes and not long" -s $(if $(ONLY),-k "$(ONLY)") operators/tests/test_cluster.py charts/tests/real
 
 test-long: setup-test builds components clients  ## Pass the tests in their full sizes (hours)
 	@OUTCRY_TEST_LONG=1 $(COMPONENTS) run $(BIN)/pytest -m "not kubernetes" --timeout 7200
