@@ -52,7 +52,7 @@ class Crowd:
 
     async def probe(self, symbol: str) -> None:
         """Places one order after the other on a symbol and notes the longest time without an accepted one."""
-        customer, last = self.customer(900, symbol), time.monotonic()
+        customer, last = self.customer(next(self._numbers), symbol), time.monotonic()
         while True:
             sent = customer.order(is_keyed=False, quote=0.8)
             if await customer.place(sent):
