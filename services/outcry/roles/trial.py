@@ -125,7 +125,7 @@ async def _trade(stream: ClientConnection, ids: set[int]) -> Mapping[str, Any]:
         async with asyncio.timeout(TRADE_SECONDS):
             while True:
                 heard: dict[str, Any] = json.loads(await stream.recv())
-                if heard.get("t") in ids:
+                if heard.get("s") == SYMBOL and heard.get("t") in ids:
                     return heard
     except TimeoutError:
         raise OutOfService(f"The stream told of none of the trades {sorted(ids)} within {TRADE_SECONDS:g} s.") from None

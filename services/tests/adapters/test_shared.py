@@ -78,14 +78,15 @@ def used(found: list[tuple[int, int]]) -> list[int]:
 
 
 async def test_a_window_counts_up_and_says_when_it_ends(kept: Kept) -> None:
-    count, left_ms = await spent(kept.shared, 5, window_ms=400)
-    assert count == 5 and 300 < left_ms <= 400
-    count, left_ms = await spent(await kept.after(100), 7, window_ms=400)
-    assert count == 12 and 100 < left_ms <= 300
-    count, left_ms = await spent(kept.shared, 1, "other", 400)
-    assert count == 1 and 300 < left_ms <= 400
-    count, left_ms = await spent(await kept.after(300), 1, window_ms=400)
-    assert count == 1 and 300 < left_ms <= 400
+    # On a real Redis its clock runs, and this machine may be late: what is left is bounded from above.
+    count, left_ms = await spent(kept.shared, 5, window_ms=1_000)
+    assert count == 5 and 0 < left_ms <= 1_000
+    count, left_ms = await spent(await kept.after(100), 7, window_ms=1_000)
+    assert count == 12 and 0 < left_ms <= 900
+    count, left_ms = await spent(kept.shared, 1, "other", 1_000)
+    assert count == 1 and 500 < left_ms <= 1_000
+    count, left_ms = await spent(await kept.after(900), 1, window_ms=1_000)
+    assert count == 1 and 500 < left_ms <= 1_000
 
 
 async def test_nothing_is_spent_behind_a_limit_that_is_passed(kept: Kept) -> None:
