@@ -83,6 +83,11 @@ def offered(table: Table, me: Member) -> set[int]:
     return {part for member in table.members for part, pod in member.offers if pod == me.pod and member is not me}
 
 
+def takes(table: Table, pod: str) -> bool:
+    """Whether a pod takes its part of the partitions, and so may be offered one by its peers."""
+    return any(member.pod == pod and member.shares for member in table.members)
+
+
 def accepts(table: Table, pod: str, part: int) -> bool | None:
     """Whether a pod has its copy of what was offered to it; None when it is not there any more."""
     members = [member for member in table.members if member.pod == pod]
@@ -94,8 +99,12 @@ def _running(table: Table) -> Sequence[Leased]:
 
 
 def _is_for(row: Leased, me: Member) -> bool:
-    """Whether it is one's own, or reserved for one; who drains takes nothing new."""
-    return row.owner == me.owner or (row.owner == me.pod and not me.draining)
+    """Whether it is one's own, or reserved for one.
+
+    Who drains takes that as well, and hands it on: it was decided before the drain was known, and nobody else may
+    have it for seconds.
+    """
+    return row.owner in (me.owner, me.pod)
 
 
 def _in_turn(parts: Sequence[int], pod: str) -> list[int]:

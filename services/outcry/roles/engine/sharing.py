@@ -200,7 +200,8 @@ class Sharing:
         now = time.monotonic()
         for part, offer in list(self._offers.items()):
             accepted = claims.accepts(table, offer.pod, part)
-            if part not in self._own.sessions or accepted is None:
+            is_vain = offer.why != ASKED and not claims.takes(table, offer.pod)  # that pod drains now
+            if part not in self._own.sessions or accepted is None or is_vain:
                 self._withdraw(part)
             elif accepted or now >= offer.until:
                 self.leaving[part] = offer

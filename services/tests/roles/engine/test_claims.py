@@ -59,9 +59,16 @@ def test_who_takes_only_what_is_reserved_leaves_the_free() -> None:
     assert claims.claimed(table("a--C", A, canary), canary, [], {1, 2}) == [3]
 
 
-def test_who_drains_takes_nothing_new_but_its_own_back() -> None:
+def test_who_drains_takes_nothing_new_but_its_own_back_and_what_was_reserved_for_it() -> None:
     leaving = A._replace(draining=True)
-    assert claims.claimed(table("a-A", leaving, B), leaving, [], {1, 2}) == [0]
+    assert claims.claimed(table("a-A", leaving, B), leaving, [], {1, 2}) == [0, 2]
+
+
+def test_who_drains_is_offered_nothing_more() -> None:
+    leaving = A._replace(draining=True)
+    assert not claims.takes(table("ab", leaving, B), "a")
+    assert claims.takes(table("ab", leaving, B), "b")
+    assert not claims.takes(table("ab", leaving, B._replace(claim=RESERVED)), "b")
 
 
 @pytest.mark.parametrize(

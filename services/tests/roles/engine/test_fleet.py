@@ -17,6 +17,7 @@ from tests.support.pg_room import PgRoom
 
 LEASE_MS = 1_000
 ROOMS = {"postgres": PgRoom, "sqlite": EngineRoom}
+STANDING_SECONDS = 2.5  # a reservation that nobody takes up stands for 3 s
 PLANNED_SECONDS = 1.0  # without answers, at most, while a partition is handed over
 
 
@@ -136,6 +137,22 @@ async def test_who_drains_gives_everything_away_and_takes_nothing(tmp_path: Path
         engines.engines["a"].sharing.stay()
         assert await engines.depart("b")
         await engines.until_owned(a=2, c=2)
+
+
+async def test_a_partition_that_is_given_to_one_who_begins_to_drain_does_not_stand_still(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 6) as engines:
+        for pod in "abc":
+            await engines.launch(pod)
+        await engines.until_owned(a=2, b=2, c=2)
+        load = asyncio.create_task(engines.load(6))
+        engines.engines["b"].sharing.drain(1)
+        async with asyncio.timeout(5):
+            while "c" not in {offer.pod for offer in engines.engines["b"].sharing.leaving.values()}:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        engines.engines["c"].sharing.drain(1)  # what it accepted is on its way to it
+        await engines.until_owned(a=6, b=0, c=0)
+        await engines.assert_answered(await load)
+        assert max(engines.pauses.values()) < STANDING_SECONDS
 
 
 async def test_a_partition_is_given_away_after_all_that_was_committed_of_it_is_said(tmp_path: Path) -> None:
