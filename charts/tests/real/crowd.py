@@ -114,7 +114,8 @@ class Crowd:
 @contextlib.asynccontextmanager
 async def trading(release: Release, rate: float = 30.0, **more: Any) -> AsyncIterator[Crowd]:
     """Customers who trade ``rate`` requests a second until ``Crowd.end``; ``more`` are fields of ``Crowd``."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    # Pods divide connections, not requests: clients that keep theirs would never meet a new pod.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as session:
         crowd = Crowd(release, session, **more)
         crowd.begin(rate)
         try:
