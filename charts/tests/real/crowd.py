@@ -75,8 +75,11 @@ class Crowd:
         await asyncio.wait([self._probe])
         await asyncio.gather(*self._tasks)
 
-    async def judge(self) -> list[str]:
-        """What the exchange says now against what customers were told: [] where all of it stands, once each."""
+    async def judge(self, *more: str) -> list[str]:
+        """What the exchange says now against what customers were told: [] where all of it stands, once each.
+
+        ``more`` are statuses that a customer may hear as well.
+        """
         rows: dict[str, Row] = {}
         problems = []
         for client in self.clients:
@@ -96,7 +99,9 @@ class Crowd:
             elif sent.refused and row is not None:
                 problems.append(f"{sent.name} was refused ({sent.refused}) and is there")
         strange = {
-            answer for answer in self.history.answers if answer.split()[0] not in ALLOWED and answer[0].isdigit()
+            answer
+            for answer in self.history.answers
+            if answer.split()[0] not in {*ALLOWED, *more} and answer[0].isdigit()
         }
         return problems + [f"an answer was {answer}" for answer in sorted(strange)]
 

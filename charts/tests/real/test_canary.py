@@ -48,7 +48,7 @@ async def trades_until(release: Release, component: str, wanted: str, seconds: f
         took = await until(lambda: phase(release, component) == wanted, seconds, release, f"{component} {wanted}")
         print(f"{component} {wanted} after {took:.0f} s")
         await crowd.end()
-        assert await crowd.judge() == []
+        assert await crowd.judge("500") == []  # a broken version says so while it is tried
     return crowd
 
 
