@@ -30,7 +30,7 @@ from outcry.claims import HELD, HoldRequest
 from outcry.rows import PartBatch
 from tests.support.postgres import empty_database
 
-SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
+SECONDS = float(sys.argv[1]) if __name__ == "__main__" and len(sys.argv) > 1 else 5.0
 FOLD_SECONDS = 0.25
 HOLDERS = 2  # tasks that hold side by side when all works together
 
