@@ -138,10 +138,8 @@ def _kafka(folder: Path, port: int) -> list[str]:
     classes = ["-cp", f"{KAFKA_LIBS}/*"]
     if not (folder / "data" / "meta.properties").exists():
         tool = ["java", *classes, "kafka.tools.StorageTool"]
-        cluster_id = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=True).stdout.split()[
-            -1
-        ]
-        _sh([*tool, "format", "--standalone", "-t", cluster_id, "-c", str(config)], log=folder / "log")
+        told = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=True)
+        _sh([*tool, "format", "--standalone", "-t", told.stdout.split()[-1], "-c", str(config)], log=folder / "log")
     logging = f"-Dlog4j2.configurationFile={KAFKA_LIBS / 'log4j2.yaml'}"
     return ["java", *KAFKA_JVM.split(), "-XX:+UseG1GC", logging, *classes, "kafka.Kafka", str(config)]
 
