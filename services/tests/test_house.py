@@ -14,7 +14,9 @@ SOURCES = sorted(
     path for folder in ("services/outcry", "operators/outcry_operator") for path in (ROOT / folder).rglob("*.py")
 )
 ALL_PYTHON = sorted(
-    path for folder in ("services", "load-tests", "operators", "charts") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("services", "load-tests", "operators", "charts", "infra")
+    for path in (ROOT / folder).rglob("*.py")
 )
 VAGUE = re.compile(r"(Manager|Handler|Helper|Util|Utils|Data|Info|Base|Common)$")
 MAX_FUNCTION_LINES = 40
