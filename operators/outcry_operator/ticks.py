@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from outcry_operator import act, conditions
 from outcry_operator.act import NORMAL, WARNING, Note, Subject
-from outcry_operator.conditions import Condition, failed, merged, status_of
+from outcry_operator.conditions import Condition, merged, status_of
 from outcry_operator.depth import Waiting, waiting
+from outcry_operator.guard import Guard, subject_of
 from outcry_operator.handover import Patience
-from outcry_operator.kube import Conflict, Forbidden, NotFound, Object, Trouble
+from outcry_operator.kube import Object, Trouble
 from outcry_operator.memory import memory_of
 from outcry_operator.notes import Notes
 from outcry_operator.observation import Observation
@@ -31,12 +32,6 @@ TOLD: Final = (
     (conditions.FALLBACK, WARNING), (conditions.PAUSED, NORMAL), (conditions.BLOCKED, WARNING),
     (conditions.MANUAL, NORMAL), (conditions.HOT, WARNING), (conditions.STALLED, WARNING),
 )  # fmt: skip
-
-
-def subject_of(found: Object, kind: str, plural: str) -> Subject:
-    """Whom events and status are about."""
-    meta = found["metadata"]
-    return Subject(kind, plural, meta["namespace"], meta["name"], meta.get("uid", ""), meta.get("generation", 0))
 
 
 @dataclass
@@ -75,19 +70,8 @@ class PolicyTicks:
 
     def supervise_tick(self, found: Object, release: Release = NO_RELEASE) -> Decision | None:
         """A tick whose trouble ends with it: it is told in the object's status, and the next look tries again."""
-        subject = subject_of(found, KIND, PLURAL)
-        try:
-            with self.telemetry.ticks.labels(KIND).time():
-                return self.tick(found, release)
-        except Conflict as changed:
-            log.info("%s: %s; the next look is soon", subject.name, changed)
-            raise
-        except (Trouble, Malformed) as trouble:
-            self._fail(subject, found, reason_of(trouble), str(trouble))
-        except Exception as bug:
-            log.exception("%s: a look failed", subject.name)
-            self._fail(subject, found, "InternalError", f"{type(bug).__name__}: {bug}")
-        return None
+        guard = Guard(self.world, self.telemetry, self.may_act)
+        return guard.supervise(subject_of(found, KIND, PLURAL), found, lambda: self.tick(found, release))
 
     def forget(self, found: Sequence[Object]) -> None:
         """Forgets the policies that are no more."""
@@ -131,21 +115,6 @@ class PolicyTicks:
                 text = f"{each.reason}: {each.message}" if each.message else each.reason
                 act.say(self.world, subject, Note(sorts[each.type], each.type, text))
 
-    def _fail(self, subject: Subject, found: Object, reason: str, message: str) -> None:
-        log.warning("%s: %s: %s", subject.name, reason, message)
-        self.telemetry.failures.labels(KIND, subject.name, reason).inc()
-        if not self.may_act():
-            return
-        known = (found.get("status") or {}).get("conditions") or []
-        told = failed(reason, message)
-        try:
-            act.write_status(self.world, subject, {"conditions": merged(known, told, self.world.clock())})
-        except Trouble as trouble:
-            log.warning("%s: its status could not be written: %s", subject.name, trouble)
-            return
-        if not any(each["type"] == conditions.READY and each.get("reason") == reason for each in known):
-            act.say(self.world, subject, Note(WARNING, reason, message))
-
     def _note(self, name: str, decision: Decision, seen: Observation, now_ms: int) -> None:
         self.pools[name] = pool_told(decision, seen, now_ms)
         telemetry = self.telemetry
@@ -156,15 +125,6 @@ class PolicyTicks:
             telemetry.missing.labels(name, vote.trigger).set(bool(vote.missing))
             if not vote.missing:
                 telemetry.values.labels(name, vote.trigger).set(vote.value)
-
-
-def reason_of(trouble: Exception) -> str:
-    """A trouble as the reason of a condition."""
-    if isinstance(trouble, Malformed):
-        return "Malformed"
-    if isinstance(trouble, NotFound):
-        return "NotFound"
-    return "Forbidden" if isinstance(trouble, Forbidden) else "ApiServerTrouble"
 
 
 def _depth(spec: PolicySpec, seen: Observation) -> Waiting | None:

@@ -27,14 +27,13 @@ from outcry_operator.canary.state import (
     state_of,
     status_of,
 )
-from outcry_operator.conditions import READY, Condition, failed, merged
-from outcry_operator.kube import Conflict, NotFound, Object, Trouble
+from outcry_operator.conditions import READY, Condition, merged
+from outcry_operator.guard import Guard, subject_of
+from outcry_operator.kube import NotFound, Object, Trouble
 from outcry_operator.observation import Workload
 from outcry_operator.observe import Release, World
 from outcry_operator.reading import annotations_of
-from outcry_operator.resource import Malformed
 from outcry_operator.telemetry import Telemetry
-from outcry_operator.ticks import reason_of, subject_of
 
 log = logging.getLogger(__name__)
 
@@ -79,20 +78,9 @@ class CanaryTicks:
         return turn
 
     def supervise_tick(self, found: Object, policy: Mapping[str, Any]) -> Turn | None:
-        """A tick whose trouble ends with it."""
-        subject = subject_of(found, KIND, PLURAL)
-        try:
-            with self.telemetry.ticks.labels(KIND).time():
-                return self.tick(found, policy)
-        except Conflict as changed:
-            log.info("%s: %s; the next look is soon", subject.name, changed)
-            raise
-        except (Trouble, Malformed) as trouble:
-            self._fail(subject, found, reason_of(trouble), str(trouble))
-        except Exception as bug:
-            log.exception("%s: a look failed", subject.name)
-            self._fail(subject, found, "InternalError", f"{type(bug).__name__}: {bug}")
-        return None
+        """A tick whose trouble ends with it: it is told in the object's status, and the next look tries again."""
+        guard = Guard(self.world, self.telemetry, self.may_act)
+        return guard.supervise(subject_of(found, KIND, PLURAL), found, lambda: self.tick(found, policy))
 
     def forget(self, uids: set[str]) -> None:
         """Forgets the releases that are no more. A route that one of them has left goes back to stable."""
@@ -201,18 +189,6 @@ class CanaryTicks:
         for target, replicas in sorted(changes, key=lambda each: each[0].replicas - each[1]):
             if replicas != target.replicas:
                 act.write_replicas(self.world, target, replicas)
-
-    def _fail(self, subject: Subject, found: Object, reason: str, message: str) -> None:
-        log.warning("%s: %s: %s", subject.name, reason, message)
-        self.telemetry.failures.labels(KIND, subject.name, reason).inc()
-        if not self.may_act():
-            return
-        known = (found.get("status") or {}).get("conditions") or []
-        conditions = merged(known, failed(reason, message), self.world.clock())
-        try:
-            act.write_status(self.world, subject, {"conditions": conditions})
-        except Trouble as trouble:
-            log.warning("%s: its status could not be written: %s", subject.name, trouble)
 
     def _note(self, name: str, turn: Turn, view: View) -> None:
         for phase in PHASES:
