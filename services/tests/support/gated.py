@@ -35,10 +35,10 @@ ACCOUNT = 1001
 
 
 class SetClock:
-    """A clock that stands where a test puts it."""
+    """A clock that stands where a test puts it; at first at the last whole minute, so no window ends by chance."""
 
     def __init__(self) -> None:
-        self.us = SystemClock().now_ms() * 1000
+        self.us = SystemClock().now_ms() // 60_000 * 60_000_000
 
     def now_us(self) -> int:
         return self.us
