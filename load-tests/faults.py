@@ -47,7 +47,7 @@ VERIFY_SECONDS = 15.0  # thought of the first one
 QUIET_SECONDS = 3.0  # at the end, for what was on its way
 FOLLOW_SECONDS = 20.0  # at the end, for followers of the streams to be where the exchange is
 PAGE = 1000
-ROW = ("clientOrderId", "orderId", "status", "executedQty", "workingTime")
+ROW = ("clientOrderId", "orderId", "status", "executedQty")
 OVERLAP = 4  # checks: what is read goes so far back, as an order may be seen late
 LEASE_SECONDS = 2.0
 

@@ -70,6 +70,17 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     list_row: ListRow | None = None
 
 
+class GivenUp(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that never reached the market: the ledger gave it up, under a number, and no engine knows of it."""
+
+    number: int
+    order: OrderRow
+
+    @property
+    def account_id(self) -> int:
+        return self.order.account_id
+
+
 class Span(msgspec.Struct, frozen=True, array_like=True):
     """One partition's events in one committed batch: those behind ``after_seq`` up to ``last_seq``, and whose they are.
 

@@ -320,6 +320,10 @@ class TransferRow(NamedTuple):
     asset_id: int
     amount: int  # minor units; a withdrawal is negative
 
+    @property
+    def number(self) -> int:
+        return self.transfer_id
+
 
 class AssetRow(NamedTuple):
     """An asset; every asset has 8 decimals."""

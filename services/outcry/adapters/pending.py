@@ -1,9 +1,13 @@
 """Orders that have no outcome yet, or never had one, as order rows: made from their intake."""
 
+from typing import Final
+
 from outcry.codec import BadFrame, decode_command
 from outcry.market.commands import AnyCommand, PlaceList, PlaceOrder, ReplaceOrder
 from outcry.market.terms import CANCELED, EXPIRED, PENDING_NEW
 from outcry.rows import IntakeRow, OrderRow
+
+VOIDED_MS: Final = 86_400_000  # for which it is noted that an order was voided, for those who tell its account
 
 
 def pending_order(row: IntakeRow) -> OrderRow:

@@ -11,7 +11,7 @@ from outcry.roles.api.gate import Gate
 from outcry.roles.api.watch import PartitionWatch
 from outcry.roles.api.wire import Asgi
 from outcry.roles.engine.keeper import Keeper
-from outcry.roles.stream.transfers import Transfers
+from outcry.roles.stream.entries import orders_given_up, transfers
 from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
 from outcry.settings import ClusterSettings
@@ -52,7 +52,8 @@ class Api:
         )  # fmt: skip
         gate = Gate(venue, front.vault)
         users = UserStreams(venue)
-        self._transfers = Transfers(ledger, users)
+        self._transfers = transfers(ledger, users)
+        self._given_up = orders_given_up(ledger, users)
         front.feed.on_transfer(self._transfers.hint)
         venue.operator = Admin(ledger, journal, clock, front.vault.seal, on_transfer=self._on_transfer)
         self._ws_api = WsApi(gate, ENDPOINTS, users, telemetry=front.telemetry)
@@ -74,6 +75,7 @@ class Api:
         self._crew.add("desk", self._desk.run)
         self._crew.add("keeper", self._keeper.run)
         self._crew.add("transfers", self._transfers.supervise)
+        self._crew.add("given up", self._given_up.supervise)
         self._crew.add("watch", self._watch.run)
 
     async def part(self) -> None:

@@ -35,6 +35,7 @@ from outcry.roles.crew import Crew
 from outcry.roles.engine.engine import Engine
 from outcry.roles.engine.keeper import Keeper
 from outcry.roles.simulate.role import AskRefused, Simulation
+from outcry.roles.stream.entries import orders_given_up
 from outcry.roles.stream.protocol import StreamProtocol
 from outcry.roles.stream.public import PublicSockets
 from outcry.roles.stream.userdata import UserStreams
@@ -124,6 +125,7 @@ class Exchange:
             self.gate.keys = KeyRing(WithoutDemoKeys(store.ledger), vault, clock)
         self.listing = api_listing.Listing(self.venue)
         users = UserStreams(self.venue)
+        self._given_up = orders_given_up(store.ledger, users)
         self._admin = Admin(store.ledger, store.journal, clock, vault.seal, on_transfer=users.transferred)
         self.venue.operator = self._admin
         self.sockets = PublicSockets(self.venue, self.gate, users)
@@ -153,6 +155,7 @@ class Exchange:
         self.crew.add("listing", self.listing.run)
         self.crew.add("streams", self.sockets.hub.supervise)
         self.crew.add("windows", lambda: self.feed.supervise_cuts(self.clock))
+        self.crew.add("given up", self._given_up.supervise)
         self.crew.add("watch", self._watch)
         self._vitals.begin(self.crew)
         self.control = Control(self._admin, self._folder, self._url)

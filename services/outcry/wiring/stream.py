@@ -5,8 +5,8 @@ from typing import Final
 
 from outcry.roles.api.app import build_app
 from outcry.roles.api.gate import Gate
+from outcry.roles.stream.entries import orders_given_up, transfers
 from outcry.roles.stream.public import PublicSockets
-from outcry.roles.stream.transfers import Transfers
 from outcry.roles.stream.userdata import UserStreams
 from outcry.settings import ClusterSettings
 from outcry.wiring.frontage import Frontage
@@ -28,8 +28,8 @@ class Stream:
         await front.open()
         gate = Gate(front.venue, front.vault)
         users = UserStreams(front.venue)
-        transfers = Transfers(front.backbone.ledger, users)
-        front.feed.on_transfer(transfers.hint)
+        money = transfers(front.backbone.ledger, users)
+        front.feed.on_transfer(money.hint)
         self._sockets = PublicSockets(front.venue, gate, users)
         self.app = build_app(front.venue, gate, (), self._sockets.served, telemetry=front.telemetry)
         observe_streams(front.telemetry, self._sockets.clients)
@@ -38,7 +38,8 @@ class Stream:
             connections=lambda: len(self._sockets.clients()), queue_depth=lambda: 0, on_drain=self._drain
         )
         self._crew.add("streams", self._sockets.hub.supervise)
-        self._crew.add("transfers", transfers.supervise)
+        self._crew.add("transfers", money.supervise)
+        self._crew.add("given up", orders_given_up(front.backbone.ledger, users).supervise)
 
     def _drain(self, begins: bool) -> None:
         """Sends the clients elsewhere, or takes new ones again."""

@@ -203,7 +203,7 @@ def check(history: History, asked: Iterable[Sent], rows: Iterable[Row], now: flo
 
 def _note(sent: Sent, row: Row, now: float) -> None:
     if sent.end is None and row["status"] in FINAL:
-        sent.end = {"clientOrderId": sent.name, "workingTime": row.get("workingTime", 0), **_brief(row)}
+        sent.end = {"clientOrderId": sent.name, **_brief(row)}
         sent.end_at = now
 
 

@@ -14,6 +14,7 @@ from outcry.market.commands import PlaceOrder
 from outcry.market.terms import BUY, FILLED, LIMIT, NEW
 from outcry.ports import Lease, Ledger
 from outcry.roles.engine.keeper import KeeperLedger, SizedJournal
+from outcry.roles.stream.entries import Losses, Transfers
 from outcry.rows import Advance, IntakeMark, OrderRow, PartBatch, PartitionRow, PostingRow, TradeRow
 
 USD, BTC = 1, 2
@@ -36,7 +37,7 @@ class HandClock:
         return self.ms * 1000
 
 
-class StoredLedger(Ledger, KeeperLedger, Protocol):
+class StoredLedger(Ledger, KeeperLedger, Transfers, Losses, Protocol):
     """All that is asked of a ledger that lasts."""
 
 

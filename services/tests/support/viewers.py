@@ -32,7 +32,6 @@ MAX_GAPS: Final = 20  # told of one client
 EARLY_SECONDS: Final = 1.0  # how much earlier than an order a socket must have been there
 LATE_SECONDS: Final = 10.0  # how much later than an answer an event may come, where Redis was away
 FOREVER: Final = float("inf")
-NEVER: Final = -1  # the time since which an order works that never did
 
 MAX_SPANS: Final = 50  # of one client; orders of older ones are to be read
 
@@ -225,8 +224,6 @@ class AccountViewer(Viewer):
     def _judge(self, name: str, report: Report | None, row: Row) -> None:
         if report is NOT_COVERED:
             self.counts["orders to be read, as their socket ended"] += 1
-        elif report is None and _is_given_up(row):
-            self.counts["orders given up without an event"] += 1
         elif report is None:
             self._gap(f"{name}: no event told of it, and it is {row['status']}")
         elif (report[0], Decimal(report[1])) != (row["status"], Decimal(row["executedQty"])):
@@ -275,12 +272,6 @@ class AccountViewer(Viewer):
         if before is not None and Decimal(event["z"]) < Decimal(before[1]):
             self._gap(f"{name}: {event['z']} executed was told after {before[1]}")
         span.reports[name] = (event["X"], event["z"])
-
-
-def _is_given_up(row: Row) -> bool:
-    """Whether it never reached the market; one whose cancel came in time is CANCELED then, and never worked."""
-    is_canceled = row["status"] == "CANCELED" and row.get("workingTime") == NEVER
-    return (row["status"] == "EXPIRED" or is_canceled) and not Decimal(row["executedQty"])
 
 
 def _ended_at(sent: Sent) -> float:

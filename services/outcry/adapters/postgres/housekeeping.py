@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from outcry.adapters.pending import voided_order
+from outcry.adapters.pending import VOIDED_MS, voided_order
 from outcry.adapters.postgres.book import Book
 from outcry.adapters.postgres.careful import PUT_ORDERS
 from outcry.adapters.postgres.retention import Retention
@@ -19,6 +19,7 @@ FOLD: Final = statement("fold")
 VOID: Final = statement("void").format(columns=", ".join(f"i.{name}" for name in IntakeRow._fields))
 SWEEP_INTAKE: Final = statement("sweep_intake")
 SWEEP_KEYS: Final = statement("sweep_keys")
+SWEEP_VOIDED: Final = statement("sweep_voided")
 SWEEP_TOLD: Final = statement("sweep_told")
 TOLD_MS: Final = 60_000  # how long a feed that lost something may ask for it
 TOLD_BYTES: Final = 16 << 20  # of one partition
@@ -51,12 +52,13 @@ class HousekeepingBook(Book):
         return [order[0] for order in orders]
 
     async def sweep_intake(self, part: int) -> int:
-        """Also drops idempotency keys that have expired, and what was told long enough ago."""
+        """Also drops idempotency keys that have expired, what was told long enough ago, and notes of voided orders."""
         async with self._database.transaction() as connection:
             if not await connection.fetchval(ONE_AT_A_TIME, "outcry sweep", part):
                 return 0
             await connection.execute(SWEEP_KEYS, SWEEP_ROWS)
             await connection.execute(SWEEP_TOLD, part, TOLD_MS, TOLD_BYTES)
+            await connection.execute(SWEEP_VOIDED, VOIDED_MS)
             return len(await connection.fetch(SWEEP_INTAKE, self._database.topic, part, SWEEP_ROWS))
 
     async def retain(self, part: int, trades_before_ms: int, keep_offset: int) -> int:

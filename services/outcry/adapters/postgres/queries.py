@@ -3,7 +3,21 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Select, and_, any_, bindparam, func, literal, select, text, union
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    column,
+    func,
+    literal,
+    select,
+    table,
+    text,
+    union,
+)
 from sqlalchemy.dialects.postgresql import array
 
 from outcry.adapters.pending import pending_order
@@ -25,6 +39,7 @@ from outcry.adapters.postgres.tables import (
     TRANSFERS,
     along,
 )
+from outcry.facts import GivenUp
 from outcry.ports import OutOfService
 from outcry.rows import (
     AmendmentRow,
@@ -53,8 +68,17 @@ IDS: Final[Any] = any_(bindparam("ids", type_=ARRAY(BigInteger)))
 
 TRANSFERS_BEHIND: Final = (
     select(TRANSFERS)
-    .where(TRANSFERS.c.transfer_id > bindparam("after_id"), TRANSFERS.c.account_id == IDS)
+    .where(TRANSFERS.c.transfer_id > bindparam("after"), TRANSFERS.c.account_id == IDS)
     .order_by(TRANSFERS.c.transfer_id)
+    .limit(bindparam("limit"))
+)
+
+VOIDED: Final = table("voided", *(column(name, BigInteger) for name in ("number", "account_id", "order_id")))
+GIVEN_UP_BEHIND: Final = (
+    select(VOIDED.c.number, ORDERS)
+    .join(ORDERS, ORDERS.c.order_id == VOIDED.c.order_id)
+    .where(VOIDED.c.number > bindparam("after"), VOIDED.c.account_id == IDS)
+    .order_by(VOIDED.c.number)
     .limit(bindparam("limit"))
 )
 
@@ -254,9 +278,17 @@ class QueryBook(Book):
         ((newest,),) = await self._reader.rows(select(func.coalesce(func.max(TRANSFERS.c.transfer_id), 0)))
         return int(newest)
 
-    async def transfers(self, account_ids: Sequence[int], after_id: int, limit: int) -> list[TransferRow]:
-        rows = await self._reader.rows(TRANSFERS_BEHIND, ids=list(account_ids), after_id=after_id, limit=limit)
+    async def transfers(self, account_ids: Sequence[int], after: int, limit: int) -> list[TransferRow]:
+        rows = await self._reader.rows(TRANSFERS_BEHIND, ids=list(account_ids), after=after, limit=limit)
         return [TransferRow._make(row) for row in rows]
+
+    async def newest_given_up(self) -> int:
+        ((newest,),) = await self._reader.rows(select(func.coalesce(func.max(VOIDED.c.number), 0)))
+        return int(newest)
+
+    async def given_up(self, account_ids: Sequence[int], after: int, limit: int) -> list[GivenUp]:
+        rows = await self._reader.rows(GIVEN_UP_BEHIND, ids=list(account_ids), after=after, limit=limit)
+        return [GivenUp(number=number, order=OrderRow._make(order)) for number, *order in rows]
 
 
 def _newest(arrived: Sequence[Any], entry: Sequence[Any]) -> OrderRow | None:

@@ -230,7 +230,8 @@ SELECT (SELECT count(*) FROM place) AS has_work, (SELECT count(*) FROM moved) AS
 
 -- name: void
 -- VOID: with the engine's own record, the only thing that gives a hold back. Money is locked before the intake rows, in
--- the order in which HOLD takes them. $3: at most so many.
+-- the order in which HOLD takes them. $3: at most so many. No engine knows of these orders: they are noted under a
+-- number, by which the streams tell their accounts.
 WITH place AS MATERIALIZED (
   SELECT next_offset, log_time FROM engine_partition WHERE topic = $1 AND part = $2),
 late AS MATERIALIZED (
@@ -247,7 +248,9 @@ dead AS (
 paid AS (
   UPDATE balances b SET free = b.free + d.amount, held = b.held - d.amount
     FROM (SELECT account_id, asset_id, sum(held)::bigint AS amount FROM dead GROUP BY 1, 2) d
-   WHERE b.account_id = d.account_id AND b.asset_id = d.asset_id AND d.amount > 0)
+   WHERE b.account_id = d.account_id AND b.asset_id = d.asset_id AND d.amount > 0),
+noted AS (
+  INSERT INTO voided (time_ms, account_id, order_id) SELECT outcry_now_ms(), account_id, order_id FROM dead ORDER BY 3)
 SELECT d.*, place.log_time, place.next_offset FROM dead d, place ORDER BY order_id
 
 -- name: sweep_intake
@@ -258,6 +261,11 @@ DELETE FROM intake WHERE order_id IN (
      AND i.valid_until_ms < (SELECT log_time FROM engine_partition WHERE topic = $1 AND part = $2)
    LIMIT $3 FOR UPDATE OF i SKIP LOCKED)
 RETURNING order_id
+
+-- name: sweep_voided
+-- The newest stays, so that numbers are seen to grow. $1: kept for so long, in ms.
+DELETE FROM voided
+ WHERE time_ms < outcry_now_ms() - $1::bigint AND number < (SELECT max(number) FROM voided)
 
 -- name: note_topic
 -- A row for each partition of a topic; one that was applied from a topic with another id must not go on.

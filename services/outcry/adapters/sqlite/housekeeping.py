@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
-from outcry.adapters.pending import voided_order
+from outcry.adapters.pending import VOIDED_MS, voided_order
 from outcry.adapters.positions import decode_instrument
 from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
@@ -27,6 +27,9 @@ VOIDABLE = (
     f"SELECT {','.join(INTAKE)} FROM intake INDEXED BY intake_unapplied"
     " WHERE part = ? AND applied_offset IS NULL AND valid_until_ms < ? ORDER BY valid_until_ms LIMIT ?"
 )
+NOTE_VOIDED = "INSERT INTO voided (time_ms, account_id, order_id) VALUES (?, ?, ?)"
+# The newest stays, so that numbers are never used twice.
+SWEEP_VOIDED = "DELETE FROM voided WHERE time_ms < ? AND number < (SELECT max(number) FROM voided)"
 UNFOLDED = (
     "SELECT json_group_array(json_array(account_id, asset_id, free_delta, held_delta, legs)) FROM"
     " (SELECT account_id, asset_id, sum(free_delta) AS free_delta, sum(held_delta) AS held_delta, count(*) AS legs"
@@ -47,7 +50,7 @@ class HousekeepingBook(OnFile):
         return await self._writer.do(lambda work: _void(work, part))
 
     async def sweep_intake(self, part: int) -> int:
-        """Also drops idempotency keys that have expired."""
+        """Also drops idempotency keys that have expired, and notes of voided orders that everybody was told of."""
         return await self._writer.do(lambda work: _sweep(work, part))
 
     async def retain(self, part: int, trades_before_ms: int, keep_offset: int) -> int:
@@ -114,6 +117,7 @@ def _void(work: Work, part: int) -> list[int]:
         "UPDATE intake SET applied_offset = -1, open = 0 WHERE order_id IN (SELECT value FROM json_each(?))",
         (json.dumps(ids),),
     )
+    db.executemany(NOTE_VOIDED, [(work.now_ms, row.account_id, row.order_id) for row in rows])
     return ids
 
 
@@ -126,6 +130,7 @@ def _sweep(work: Work, part: int) -> int:
         " (SELECT account_id, key FROM idempotency WHERE expires_ms < ? LIMIT ?)",
         (work.now_ms, SWEEP_ROWS),
     )
+    work.db.execute(SWEEP_VOIDED, (work.now_ms - VOIDED_MS,))
     return work.db.execute(
         "DELETE FROM intake WHERE order_id IN (SELECT order_id FROM intake INDEXED BY intake_closed"
         " WHERE part = ? AND open = 0 AND valid_until_ms < ? LIMIT ?)",

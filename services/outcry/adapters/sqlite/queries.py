@@ -23,6 +23,7 @@ from outcry.adapters.sqlite.rowtext import (
 )
 from outcry.adapters.sqlite.seek import placed_between
 from outcry.adapters.sqlite.statements import statement
+from outcry.facts import GivenUp
 from outcry.rows import (
     AmendmentRow,
     AssetRow,
@@ -42,6 +43,10 @@ ORDER_BY_ID = as_json(ORDER, "FROM orders WHERE order_id = ? AND account_id = ? 
 TRANSFERS_BEHIND = (
     "SELECT transfer_id, time_ms, account_id, asset_id, amount FROM transfers"
     " WHERE transfer_id > ? AND account_id IN (SELECT value FROM json_each(?)) ORDER BY transfer_id LIMIT ?"
+)
+GIVEN_UP_BEHIND = (
+    f"SELECT voided.number, {','.join(f'orders.{name}' for name in ORDER)} FROM voided JOIN orders USING (order_id)"
+    " WHERE voided.number > ? AND voided.account_id IN (SELECT value FROM json_each(?)) ORDER BY voided.number LIMIT ?"
 )
 NEWEST_BY_NAME = statement("newest_order_by_name")
 PENDING_BY_ID = as_json(
@@ -189,9 +194,18 @@ class QueryBook(OnFile):
         text = "SELECT coalesce(max(transfer_id), 0) FROM transfers"
         return int(await self._reader.ask(lambda db: db.execute(text).fetchone()[0]))
 
-    async def transfers(self, account_ids: Sequence[int], after_id: int, limit: int) -> list[TransferRow]:
-        wanted = (after_id, json.dumps(list(account_ids)), limit)
+    async def transfers(self, account_ids: Sequence[int], after: int, limit: int) -> list[TransferRow]:
+        wanted = (after, json.dumps(list(account_ids)), limit)
         return await self._reader.ask(lambda db: [TransferRow(*row) for row in db.execute(TRANSFERS_BEHIND, wanted)])
+
+    async def newest_given_up(self) -> int:
+        text = "SELECT coalesce(max(number), 0) FROM voided"
+        return int(await self._reader.ask(lambda db: db.execute(text).fetchone()[0]))
+
+    async def given_up(self, account_ids: Sequence[int], after: int, limit: int) -> list[GivenUp]:
+        wanted = (after, json.dumps(list(account_ids)), limit)
+        rows = await self._reader.ask(lambda db: db.execute(GIVEN_UP_BEHIND, wanted).fetchall())
+        return [GivenUp(number=number, order=OrderRow(*order)) for number, *order in rows]
 
 
 def _order_by_id(db: sqlite3.Connection, wanted: tuple[int, int, int]) -> OrderRow | None:

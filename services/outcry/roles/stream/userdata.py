@@ -5,7 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
-from outcry.market.events import ListUpdated
+from outcry.market.events import ListUpdated, OrderCanceled, OrderExpired
+from outcry.market.terms import CANCELED
 from outcry.ports import Execution, OutOfService
 from outcry.roles.api.venue import Venue
 from outcry.roles.stream import reports
@@ -13,7 +14,7 @@ from outcry.roles.stream.channel import encode
 from outcry.roles.stream.frames import text_frame
 from outcry.roles.stream.link import RESTART
 from outcry.roles.stream.payloads import Payload, in_microseconds
-from outcry.rows import Balance, ListRow
+from outcry.rows import Balance, ListRow, OrderRow
 
 COALESCE_SECONDS: Final = 0.05  # balance changes of this long go out as one event
 RETRY_SECONDS: Final = 0.5
@@ -132,6 +133,12 @@ class UserStreams:
         if tape is not None:
             tape.transferred(asset_id, amount)
 
+    def gave_up(self, order: OrderRow) -> None:
+        """An order never reached the market: tells its end, the first and last that is told of it."""
+        tape = self._tapes.get(order.account_id)
+        if tape is not None:
+            tape.gave_up(order)
+
     def start_again(self, account_ids: Collection[int]) -> None:
         """Events of these accounts may be missing."""
         for tape in [tape for account_id, tape in self._tapes.items() if account_id in account_ids]:
@@ -175,6 +182,18 @@ class AccountTape:
         self._emit(reports.balance_update(asset, amount, event_ms=now_ms, time_ms=now_ms))
         self._touched[asset_id] = None
         self._refresh(COALESCE_SECONDS)
+
+    def gave_up(self, order: OrderRow) -> None:
+        ended = OrderCanceled if order.status == CANCELED else OrderExpired
+        event = ended(
+            symbol_id=order.symbol_id, order_id=order.order_id, account=self._account_id, left=order.qty, reason=""
+        )
+        self._take(
+            Execution(
+                account_id=self._account_id, symbol_id=order.symbol_id, time_ms=order.updated_ms, event=event,
+                order=order,
+            )
+        )  # fmt: skip
 
     def _take(self, execution: Execution | None) -> None:
         """The feed's callback; None: the account's balances moved."""

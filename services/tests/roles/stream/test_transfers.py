@@ -12,9 +12,9 @@ from outcry.adapters.clock import SystemClock
 from outcry.adapters.redis import RedisListener
 from outcry.ports import OutOfService
 from outcry.roles.api.venue import Venue as Front
-from outcry.roles.stream import transfers as transfers_module
+from outcry.roles.stream import entries as entries_module
+from outcry.roles.stream.entries import transfers
 from outcry.roles.stream.frames import payload_of
-from outcry.roles.stream.transfers import Transfers
 from outcry.roles.stream.userdata import Subscription, UserStreams
 from outcry.rows import TransferRow
 from outcry.settings import Settings
@@ -39,8 +39,8 @@ class Books:
             raise OutOfService("as the test wished")
         return await self._ledger.newest_transfer()
 
-    async def transfers(self, account_ids: Sequence[int], after_id: int, limit: int) -> list[TransferRow]:
-        return await self._ledger.transfers(account_ids, after_id, limit)
+    async def transfers(self, account_ids: Sequence[int], after: int, limit: int) -> list[TransferRow]:
+        return await self._ledger.transfers(account_ids, after, limit)
 
 
 class Purse(Socket):
@@ -64,7 +64,7 @@ class Process:
         venue.assets = {1: "USD", 2: "BTC"}
         self.users = UserStreams(venue)
         self.books = Books(front)
-        self.transfers = Transfers(self.books, self.users)
+        self.transfers = transfers(self.books, self.users)
         feed.on_transfer(self.transfers.hint)
 
     async def follow(self, account_id: int = ACCOUNT) -> Purse:
@@ -119,7 +119,7 @@ async def test_a_transfer_that_nobody_speaks_of_is_told_at_the_next_look(
     venue: Venue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one of a command line, of a process that died behind its commit, or of one that cannot reach Redis."""
-    monkeypatch.setattr(transfers_module, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(entries_module, "LOOK_SECONDS", 0.1)
     async with processes(venue, tmp_path / "front") as (one, two):
         sockets = [await one.follow(), await two.follow()]
         for amount in (500_000_000, 600_000_000):
@@ -133,7 +133,7 @@ async def test_a_transfer_that_nobody_speaks_of_is_told_at_the_next_look(
 async def test_a_ledger_that_is_away_delays_the_news_and_loses_none(
     venue: Venue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers_module, "ASK_SECONDS", 0.1)
+    monkeypatch.setattr(entries_module, "ASK_SECONDS", 0.1)
     async with processes(venue, tmp_path / "front", 1) as (one,):
         socket = await one.follow()
         one.books.is_away = True
@@ -147,7 +147,7 @@ async def test_a_ledger_that_is_away_delays_the_news_and_loses_none(
 async def test_more_than_a_page_of_transfers_is_told_in_order(
     venue: Venue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers_module, "PAGE", 2)
+    monkeypatch.setattr(entries_module, "PAGE", 2)
     async with processes(venue, tmp_path / "front", 1) as (one,):
         socket = await one.follow()
         for number in range(1, 6):
@@ -159,8 +159,8 @@ async def test_more_than_a_page_of_transfers_is_told_in_order(
 async def test_transfers_that_are_long_told_are_read_no_more_and_late_ones_are_told(
     venue: Venue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers_module, "LATE_SECONDS", 0.0)
-    monkeypatch.setattr(transfers_module, "LATE_NUMBERS", 1)
+    monkeypatch.setattr(entries_module, "LATE_SECONDS", 0.0)
+    monkeypatch.setattr(entries_module, "LATE_NUMBERS", 1)
     async with processes(venue, tmp_path / "front", 1) as (one,):
         for number in range(1, 4):
             await one.move(number * 100_000_000, says_so=False)
