@@ -106,7 +106,7 @@ class Stage:
 
 
 @contextmanager
-def stage(*, apis: int = 1, engines: int = 1, partitions: int = 8, **environ: str) -> Iterator[Stage]:
+def stage(*, apis: int = 1, engines: int = 1, streams: int = 0, partitions: int = 8, **environ: str) -> Iterator[Stage]:
     """A cluster of its own, gone afterwards."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends too
     with TemporaryDirectory(prefix="outcry-bench-") as folder:
@@ -114,7 +114,7 @@ def stage(*, apis: int = 1, engines: int = 1, partitions: int = 8, **environ: st
             "OUTCRY_LIMITS": "off", "SIMULATION_ENABLED": "false", "OUTCRY_LOG_LEVEL": "warning",
             "OUTCRY_PARTITIONS": str(partitions), **environ,
         }  # fmt: skip
-        cluster = Cluster(Path(folder), apis, engines, 0, _port(), environ=more)
+        cluster = Cluster(Path(folder), apis, engines, streams, _port(), environ=more)
         with contextlib.ExitStack() as undo:
             undo.callback(cluster.stop)
             cluster.prepare()
