@@ -82,8 +82,8 @@ outcry_http_requests_total{{method="POST",route="/api/v3/order",status="429"}} 7
 outcry_http_request_seconds_bucket{{route="/api/v3/order",le="0.01"}} {good}
 outcry_http_request_seconds_bucket{{route="/api/v3/order",le="+Inf"}} {good + bad}
 outcry_engine_commands_total {good}
-outcry_engine_commit_seconds_bucket{{le="0.01"}} {good}
-outcry_engine_commit_seconds_bucket{{le="+Inf"}} {good}
+outcry_engine_frame_seconds_bucket{{le="0.01"}} {good}
+outcry_engine_frame_seconds_bucket{{le="+Inf"}} {good}
 """
 
 

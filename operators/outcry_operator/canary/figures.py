@@ -28,7 +28,7 @@ _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 _ANSWERS: Final = ("outcry_http_requests_total", "outcry_websocket_requests_total")  # by status
 _DELIVERIES: Final = "outcry_stream_deliveries_total"
 _SLOW: Final = "outcry_websocket_slow_closed_total"
-_TIMES: Final = {LATENCY: "outcry_http_request_seconds", COMMIT_LATENCY: "outcry_engine_commit_seconds"}
+_TIMES: Final = {LATENCY: "outcry_http_request_seconds", COMMIT_LATENCY: "outcry_engine_frame_seconds"}
 _COMMANDS: Final = "outcry_engine_commands_total"
 
 

@@ -37,10 +37,11 @@ P = TypeVar("P", bound=Publisher)
 
 
 class Arrival(NamedTuple):
-    """A record that was read, when, and the trace that goes with it ("" for none)."""
+    """A record that was read, when, when the log says that it came, and the trace with it ("" for none)."""
 
     offset: int
     at: float
+    logged_ms: int
     traceparent: str
 
 
@@ -63,6 +64,7 @@ class EngineWatch:
         self._tracer = tracer
         self._match, self._commit, self._publish = (telemetry.stages.labels(name) for name in names.STAGES[3:6])
         self._commit_seconds = panel.histogram(names.COMMIT_SECONDS)
+        self._frame_seconds = panel.histogram(names.FRAME_SECONDS)
         self._commit_rows = panel.histogram(names.COMMIT_ROWS, SIZES)
         self._refusals = panel.number(names.CAS_REFUSALS)
         self._failures = panel.numbers(names.COMMIT_TROUBLE)
@@ -155,17 +157,19 @@ class EngineWatch:
             elif arrivals and arrivals[-1].offset >= record.offset:
                 arrivals.clear()  # what was read before is read again
             traced = traceparent_of(record.frame) if self._tracer is not None else ""
-            arrivals.append(Arrival(record.offset, now, traced if is_sampled(traced) else ""))
+            arrivals.append(Arrival(record.offset, now, record.timestamp_ms, traced if is_sampled(traced) else ""))
 
     def _note_commit(self, parts: Sequence[PartBatch], began: float, ended: float) -> None:
         self._commit_seconds.observe(ended - began)
         self._commit_rows.observe(sum(map(_rows_of, parts)))
+        now = time.time()
         for batch in parts:
             self._dead_letters.inc(len(batch.dead_letters))
             landed = self._take(batch.advance.part, batch.advance.to_offset)
             if landed:
                 self._match.observe(began - landed[0].at, len(landed))
                 self._commit.observe(ended - began, len(landed))
+                self._frame_seconds.observe(max(0.0, now - landed[0].logged_ms / 1000), len(landed))
                 self._telling += landed
                 self._trace(landed, batch.advance.part, (began, ended))
 

@@ -82,6 +82,9 @@ HALT: Final = Metric(
 STALLED: Final = Metric("outcry_engine_stalled", GAUGE, "1 while records wait and no offset moves")
 COMMANDS: Final = Metric("outcry_engine_commands_total", COUNTER, "Commands whose outcome was committed")
 COMMIT_SECONDS: Final = Metric("outcry_engine_commit_seconds", HISTOGRAM, "One commit of all partitions with work")
+FRAME_SECONDS: Final = Metric(
+    "outcry_engine_frame_seconds", HISTOGRAM, "From a frame's time in the journal to its commit, by the engine's clock"
+)
 COMMIT_ROWS: Final = Metric("outcry_engine_commit_rows", HISTOGRAM, "Rows of one commit")
 CAS_REFUSALS: Final = Metric(
     "outcry_engine_cas_refusals_total", COUNTER, "Partitions left out of a commit, as another engine owns them"

@@ -58,6 +58,19 @@ async def test_commits_takeovers_and_dead_letters_are_counted(tmp_path: Path) ->
         assert it.told("engine_cas_refusals_total") == 0
 
 
+async def test_a_frame_ages_from_its_time_in_the_journal_to_its_commit(tmp_path: Path) -> None:
+    async with engine_room(tmp_path, started=False) as room:
+        it = Watched(room)
+        room.engine = it.engine()
+        placing = asyncio.create_task(room.place(room.order("buy 10@1000")))
+        await asyncio.sleep(1)
+        await room.start()
+        await placing
+        await room.caught_up()
+        assert it.told("engine_frame_seconds_count") == 1
+        assert 0.9 < it.told("engine_frame_seconds_sum") < 60
+
+
 async def test_a_commit_of_what_is_anothers_now_counts_as_refused(tmp_path: Path) -> None:
     async with watched(tmp_path, partitions=2) as it:
         before = it.told("engine_commit_seconds_count")
