@@ -191,7 +191,7 @@ def pairs_from_prometheus(
         return Figure(total.value, 0, total.why)
 
     def of(name: str, pods: Sequence[Pod]) -> Figure:
-        names = "|".join(re.escape(pod.name) for pod in pods) or "-"
+        names = "|".join(pod.name.replace(".", r"\\.") for pod in pods) or "-"  # a regular expression in a string
         value, samples = (ask(query) for query in queries(name, f'pod=~"{names}"', window))
         trouble = value.trouble or samples.trouble
         if trouble and not ("NaN" in trouble or "0 series" in trouble):
