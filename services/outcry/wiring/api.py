@@ -42,8 +42,8 @@ class Api:
         await self._watch.look()
         self._desk = venue.order_desk = Desk(
             ledger=ledger, journal=journal, feed=front.feed, clock=clock, settings=settings, pod=settings.pod,
-            telemetry=front.telemetry, halted=self._watch.halted, lags=self._watch.lags, tracer=front.vitals.tracer,
-            rest_seconds=REST_SECONDS,
+            telemetry=front.telemetry, halted=self._watch.halted, lags=self._watch.lags, blocked=journal.blocked,
+            tracer=front.vitals.tracer, rest_seconds=REST_SECONDS,
         )  # fmt: skip
         venue.halted = self._watch.halted
         self._keeper = Keeper(
@@ -77,6 +77,7 @@ class Api:
         self._crew.add("transfers", self._transfers.supervise)
         self._crew.add("given up", self._given_up.supervise)
         self._crew.add("watch", self._watch.run)
+        self._crew.add("journal", self._front.backbone.journal.supervise_doubts)
 
     async def part(self) -> None:
         """Takes nothing more, answers what was taken, says goodbye."""

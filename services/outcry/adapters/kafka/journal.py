@@ -1,19 +1,25 @@
 """The port Journal on Kafka."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from outcry.adapters.kafka.client import Brokers
 from outcry.adapters.kafka.consumer import Follower
+from outcry.adapters.kafka.doubts import Doubts
 from outcry.adapters.kafka.library import Library
 from outcry.adapters.kafka.producer import Sender
 from outcry.adapters.kafka.topic import Topic
-from outcry.ports import OutOfService
+from outcry.codec import encode_frame
+from outcry.market.commands import Tick
+from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.rows import Record
 
 OPEN_SECONDS: Final = 30.0  # for the first contact
 SPOT_SECONDS: Final = 10.0  # for records that are known to exist
+TRY_SECONDS: Final = 0.5  # between two looks whether a partition in doubt has to be tried
+TRIAL: Final = encode_frame([Tick(command_id=0, symbol_id=0)])  # moves log time, as any record does, and nothing else
 
 
 class KafkaJournal:
@@ -30,6 +36,7 @@ class KafkaJournal:
         self._follower = Follower(brokers, topic, library.consumer)
         self._spot = Follower(brokers, topic, library.consumer)
         self._one_look = asyncio.Lock()
+        self._doubts = Doubts()
 
     async def open(self, partitions: int) -> None:
         """Makes contact and checks the topic. Raises OutOfService, Damaged."""
@@ -44,7 +51,26 @@ class KafkaJournal:
         await asyncio.to_thread(self.topic.close)
 
     async def append(self, frames: Sequence[tuple[int, bytes]]) -> list[int]:
-        return await self.sender.send(frames) if frames else []
+        if not frames:
+            return []
+        with self._doubts.attempt({part for part, _ in frames}):
+            return await self.sender.send(frames)
+
+    def blocked(self) -> Collection[int]:
+        """Partitions that take no records now: an append failed, or takes too long, and none has succeeded since."""
+        return self._doubts.blocked
+
+    async def supervise_doubts(self) -> None:
+        """Tries partitions that are in doubt until they take records again; each has one trial at a time."""
+        async with asyncio.TaskGroup() as trials:
+            while True:
+                for part in self._doubts.untried:
+                    trials.create_task(self._try(part))
+                await asyncio.sleep(TRY_SECONDS)
+
+    async def _try(self, part: int) -> None:
+        with contextlib.suppress(OutOfService, OutcomeUnknown):
+            await self.append([(part, TRIAL)])
 
     async def read(self, positions: Mapping[int, int], max_records: int, wait_seconds: float) -> list[Record]:
         """Raises JournalBroken, OutOfService."""

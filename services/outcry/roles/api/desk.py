@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 from typing import Final
 
 from outcry.market.commands import AmendOrder, AnyCommand, CancelAll
@@ -35,14 +35,16 @@ class Desk:
     """One per api process. ``run`` does the work, ``submit`` and ``submit_all`` bring it.
 
     ``pod`` is the address that outcomes come back to; ``halted`` names partitions whose engine has stopped for a
-    person to decide, for which nothing is accepted; ``lags`` tells how many records each partition is behind.
+    person to decide, for which nothing is accepted; ``lags`` tells how many records each partition is behind, and
+    ``blocked`` which of them the journal takes no records for just now.
     ``rest_seconds`` is how long at most micro-batches wait for a crowd to become larger where each costs much CPU.
     """
 
     def __init__(
         self, *, ledger: Ledger, journal: Journal, feed: Listener, clock: Clock, settings: Settings, pod: str,
         telemetry: Telemetry | None = None, halted: Mapping[int, str] | None = None,
-        lags: Callable[[], Mapping[int, int]] = dict, tracer: Tracer | None = None, rest_seconds: float = 0.0,
+        lags: Callable[[], Mapping[int, int]] = dict, blocked: Callable[[], Collection[int]] = tuple,
+        tracer: Tracer | None = None, rest_seconds: float = 0.0,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._journal = journal
@@ -53,6 +55,7 @@ class Desk:
         self._tracer = tracer
         self._halted = {} if halted is None else halted
         self._lags = lags
+        self._blocked = blocked
         self._resolver = Resolver(ledger, self._settle)
         self._cashier = Cashier(ledger, settings.partitions, self._settle)
         self._latecomers = Latecomers(ledger)
@@ -204,16 +207,18 @@ class Desk:
         return live
 
     def _refuse(self, batch: Sequence[Ticket]) -> None:
-        """Settles what comes too late, and what is for a partition that is halted or far behind."""
+        """Settles what comes too late, and what is for a partition that is halted, far behind, or not journaled."""
         now_us = self._clock.now_us()
         behind = {part for part, lag in self._lags().items() if lag > MAX_LAG_RECORDS}
+        blocked = self._blocked()
         for ticket in batch:
             intent = ticket.intent
             if 0 < intent.deadline_us < now_us:
                 text = "Timestamp for this request is outside of the recvWindow."
                 self._settle(ticket, Refusal(-1021, text))
-            elif self._halted or behind:
-                refusal = self._refusal(intent, behind)
+            elif self._halted or behind or blocked:
+                part = intent.instrument.partition
+                refusal = overloaded() if part in blocked else self._refusal(intent, behind)
                 if refusal is not None:
                     self._settle(ticket, refusal)
 

@@ -7,10 +7,9 @@ Taking partitions over and handing them on goes on beside this (``sharing``); on
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 from outcry.leases import SHARE
@@ -34,7 +33,7 @@ MAX_BATCH_ROWS: Final = 20_000
 BREATH: Final = 64  # commands after which others on the event loop get their turn
 WAIT_SECONDS: Final = 0.5  # the longest pause of the loop
 CHORE_SECONDS: Final = 0.1  # between two looks at what else is due
-CHORES_PER_LOOK: Final = 5  # chores between two looks at the end of the journal
+LOOK_SECONDS: Final = 0.5  # between two looks at the end of the journal
 LEASE_MS: Final = 6_000
 STOP_SECONDS: Final = 10.0  # for the batch on its way to the disk
 ANSWER_SECONDS: Final = 2.0  # since when ledger and journal must have answered for a stall to be the engine's own
@@ -134,7 +133,7 @@ class Engine:
         self._own.forget_halts()
         self._forget(list(self._sessions))
         self.sharing.begin()
-        keeping = asyncio.create_task(self._keep_leases())
+        keeping = asyncio.create_task(self._repeat(CHORE_SECONDS, self._renew, self.sharing.join))
         try:
             await self._recover()
         finally:
@@ -149,22 +148,18 @@ class Engine:
             await self._turn()
         self.sharing.note_ready()
 
-    async def _keep_leases(self) -> None:
-        """While the first partitions are loaded, which may take longer than a lease."""
-        while True:
-            await asyncio.sleep(CHORE_SECONDS)
-            try:
-                await self._renew()
-                await self.sharing.join()
-            except (OutOfService, OutcomeUnknown) as trouble:
-                self._note(trouble)
-
     async def run(self) -> None:
         """Works until ``stop``. Raises Damaged; trouble with the ledger is waited out."""
         if self._stopping:
             return
         self._running = asyncio.get_running_loop().create_future()
-        self._chores = [asyncio.create_task(self._do_chores()), asyncio.create_task(self.sharing.run())]
+        # Each by itself: a journal that does not answer for longer than a lease must not cost the partitions.
+        self._chores = [
+            asyncio.create_task(self._repeat(CHORE_SECONDS, self._renew)),
+            asyncio.create_task(self._repeat(CHORE_SECONDS, self._tick)),
+            asyncio.create_task(self._repeat(LOOK_SECONDS, self._look)),
+            asyncio.create_task(self.sharing.run()),
+        ]
         try:
             while not self._stopping:
                 await self._turn()
@@ -373,18 +368,22 @@ class Engine:
             await asyncio.wait([self._committing])
         await self._herald.said()
 
-    async def _do_chores(self) -> None:
-        for count in itertools.count():
-            await asyncio.sleep(CHORE_SECONDS)
+    async def _repeat(self, seconds: float, *chores: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
             try:
-                await self._renew()
-                await self._quiet.tick(list(self._sessions))
-                if count % CHORES_PER_LOOK == 0:
-                    self._watch.end_unasked()
-                    self._note_ends(await self._journal.end_offsets())
-                    self._journal_answered_at = time.monotonic()
+                for chore in chores:
+                    await chore()
             except (OutOfService, OutcomeUnknown) as trouble:
                 self._note(trouble)
+
+    async def _tick(self) -> None:
+        await self._quiet.tick(list(self._sessions))
+
+    async def _look(self) -> None:
+        self._watch.end_unasked()
+        self._note_ends(await self._journal.end_offsets())
+        self._journal_answered_at = time.monotonic()
 
     def _note_ends(self, ends: dict[int, int]) -> None:
         for row in self.sharing.table.leases:
