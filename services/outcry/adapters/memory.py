@@ -196,7 +196,8 @@ class MemoryFeed:
         beat = clock.now_ms() // fast_ms
         while True:
             beat = max(beat + 1, clock.now_ms() // fast_ms)
-            await asyncio.sleep((beat * fast_ms - clock.now_ms()) / 1000)
+            # At most one window, for a clock that was set back stands still.
+            await asyncio.sleep(min(max(beat * fast_ms - clock.now_ms(), 0), fast_ms) / 1000)
             try:
                 self.tick(beat * fast_ms)
             except Exception:

@@ -135,6 +135,10 @@ POOL_LIMIT: Final = Metric("outcry_ledger_pool_limit", GAUGE, "How many it may h
 PRODUCER_REPLACED: Final = Metric(
     "outcry_journal_producers_replaced_total", COUNTER, "Kafka producers given up and replaced", (), CLUSTER
 )
+CLOCKS: Final = Metric(
+    "outcry_log_time_ahead_seconds", GAUGE, "Log time before the database's clock, as an api sees it", ("partition",),
+    CLUSTER,
+)  # fmt: skip
 PRODUCER_UNACKED: Final = Metric(
     "outcry_journal_unacknowledged_frames", GAUGE, "Frames sent to Kafka and not acknowledged yet", (), CLUSTER
 )

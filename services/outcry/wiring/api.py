@@ -17,7 +17,7 @@ from outcry.roles.stream.wsapi import WsApi
 from outcry.settings import ClusterSettings
 from outcry.wiring.endpoints import ENDPOINTS
 from outcry.wiring.frontage import Frontage
-from outcry.wiring.observing import observe_desk, observe_streams
+from outcry.wiring.observing import observe_clocks, observe_desk, observe_streams
 
 DRAIN_SECONDS: Final = 9.5  # for accepted orders to get their answers at the end
 REST_SECONDS: Final = 0.01  # for more orders to share the wake-ups of Kafka, PostgreSQL, Redis and the engine
@@ -43,7 +43,7 @@ class Api:
         self._desk = venue.order_desk = Desk(
             ledger=ledger, journal=journal, feed=front.feed, clock=clock, settings=settings, pod=settings.pod,
             telemetry=front.telemetry, halted=self._watch.halted, lags=self._watch.lags, blocked=journal.blocked,
-            tracer=front.vitals.tracer, rest_seconds=REST_SECONDS,
+            misdated=self._watch.misdated, tracer=front.vitals.tracer, rest_seconds=REST_SECONDS,
         )  # fmt: skip
         venue.halted = self._watch.halted
         self._keeper = Keeper(
@@ -68,6 +68,7 @@ class Api:
 
     async def _begin(self) -> None:
         observe_desk(self._front.telemetry, self._desk, self.settings)
+        observe_clocks(self._front.telemetry, self._watch.skew)
         observe_streams(self._front.telemetry, lambda: self._ws_api.clients)
         self._crew = await self._front.staff(
             connections=lambda: len(self._ws_api.clients), queue_depth=lambda: self._desk.unacknowledged

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from outcry.adapters.redis import RedisPublisher
 from outcry.ports import Clock
 from outcry.roles.api.desk import Desk
+from outcry.roles.api.skew import Skew
 from outcry.roles.engine.engine import Engine
 from outcry.roles.stream.nativesockets import NativeClient
 from outcry.roles.stream.sockets import MarketClient
@@ -42,6 +43,11 @@ def observe_desk(telemetry: Telemetry, desk: Desk, settings: Settings) -> None:
     """How full the window of unacknowledged commands is."""
     telemetry.source(names.UNACKED, lambda: desk.unacknowledged)
     telemetry.source(names.WINDOW, lambda: settings.admit_window)
+
+
+def observe_clocks(telemetry: Telemetry, skew: Skew) -> None:
+    """How far the clocks of journal and ledger are apart."""
+    telemetry.source(names.CLOCKS, lambda: {(str(part),): ms / 1000 for part, ms in skew.ahead_ms.items()})
 
 
 def observe_streams(telemetry: Telemetry, clients: Callable[[], Iterable[Client]]) -> None:

@@ -274,6 +274,11 @@ class QueryBook(Book):
         rows = await self._reader.rows(statement, topic=self._database.topic)
         return [PartitionRow._make(row) for row in rows]
 
+    async def clock_ms(self) -> int:
+        """The database's clock."""
+        ((now_ms,),) = await self._reader.rows(select(func.outcry_now_ms()))
+        return int(now_ms)
+
     async def newest_transfer(self) -> int:
         ((newest,),) = await self._reader.rows(select(func.coalesce(func.max(TRANSFERS.c.transfer_id), 0)))
         return int(newest)

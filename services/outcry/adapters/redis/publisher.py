@@ -338,7 +338,8 @@ class RedisPublisher:
         beat_ms = self._clock.now_ms() // WINDOWS_MS[0] * WINDOWS_MS[0]
         while True:
             beat_ms = max(beat_ms + WINDOWS_MS[0], self._clock.now_ms() // WINDOWS_MS[0] * WINDOWS_MS[0])
-            await asyncio.sleep((beat_ms - self._clock.now_ms()) / 1000)
+            # At most one window, for a clock that was set back stands still.
+            await asyncio.sleep(min(max(beat_ms - self._clock.now_ms(), 0), WINDOWS_MS[0]) / 1000)
             if self._down:
                 continue
             try:

@@ -36,7 +36,7 @@ class Desk:
 
     ``pod`` is the address that outcomes come back to; ``halted`` names partitions whose engine has stopped for a
     person to decide, for which nothing is accepted; ``lags`` tells how many records each partition is behind, and
-    ``blocked`` which of them the journal takes no records for just now.
+    ``blocked`` which of them the journal takes no records for just now, ``misdated`` for which it has a wrong time.
     ``rest_seconds`` is how long at most micro-batches wait for a crowd to become larger where each costs much CPU.
     """
 
@@ -44,6 +44,7 @@ class Desk:
         self, *, ledger: Ledger, journal: Journal, feed: Listener, clock: Clock, settings: Settings, pod: str,
         telemetry: Telemetry | None = None, halted: Mapping[int, str] | None = None,
         lags: Callable[[], Mapping[int, int]] = dict, blocked: Callable[[], Collection[int]] = tuple,
+        misdated: Callable[[], Collection[int]] = tuple,
         tracer: Tracer | None = None, rest_seconds: float = 0.0,
     ) -> None:  # fmt: skip
         self._ledger = ledger
@@ -56,6 +57,7 @@ class Desk:
         self._halted = {} if halted is None else halted
         self._lags = lags
         self._blocked = blocked
+        self._misdated = misdated
         self._resolver = Resolver(ledger, self._settle)
         self._cashier = Cashier(ledger, settings.partitions, self._settle)
         self._latecomers = Latecomers(ledger)
@@ -209,7 +211,7 @@ class Desk:
     def _refuse(self, batch: Sequence[Ticket]) -> None:
         """Settles what comes too late, and what is for a partition that is halted, far behind, or not journaled."""
         now_us = self._clock.now_us()
-        behind = {part for part, lag in self._lags().items() if lag > MAX_LAG_RECORDS}
+        behind = {part for part, lag in self._lags().items() if lag > MAX_LAG_RECORDS}.union(self._misdated())
         blocked = self._blocked()
         for ticket in batch:
             intent = ticket.intent

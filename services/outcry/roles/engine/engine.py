@@ -68,7 +68,7 @@ class Engine:
         self._watch = Watch(self._sessions)
         self._herald = Herald(feed)
         self._leaving = HandOver(self.sharing, self._reading, self._sessions, said=self._herald.said, ring=self._ring)
-        self._quiet = Quiet(journal, clock)
+        self._quiet = Quiet(journal)
         self._careful: dict[int, int] = {}  # partitions that failed: one record a batch until past this offset
         self._under_way: Taken = {}
         self._bell: asyncio.Future[None] | None = None

@@ -112,7 +112,8 @@ class Hub:
         self.start()
         beat = self.venue.clock.now_ms() // FAST_MS + 1
         while True:
-            await asyncio.sleep(max(beat * FAST_MS - self.venue.clock.now_ms(), 0) / 1000)
+            # At most one beat, for a clock that was set back stands still.
+            await asyncio.sleep(min(max(beat * FAST_MS - self.venue.clock.now_ms(), 0), FAST_MS) / 1000)
             beat = max(beat, self.venue.clock.now_ms() // FAST_MS - MAX_LATE_BEATS)
             try:
                 self.beat(beat * FAST_MS)

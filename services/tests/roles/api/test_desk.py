@@ -70,6 +70,7 @@ class Shop:
         self.feed = feed
         self.tasks: list[asyncio.Task[None]] = []
         self.lags: dict[int, int] = {}
+        self.misdated: set[int] = set()
 
     async def open(self, *, engine: bool, rest_seconds: float = 0.0) -> None:
         await asyncio.to_thread(self.store.open)
@@ -86,7 +87,8 @@ class Shop:
             await self.stop_engine()
         self.desk = Desk(
             ledger=ledger, journal=self.wire, feed=self.feed, clock=self.clock, settings=self.settings, pod="test",
-            halted=self.engine.halted, lags=lambda: self.lags, rest_seconds=rest_seconds,
+            halted=self.engine.halted, lags=lambda: self.lags, misdated=lambda: self.misdated,
+            rest_seconds=rest_seconds,
         )  # fmt: skip
         self.tasks.append(asyncio.create_task(self.desk.run()))
 
@@ -264,6 +266,15 @@ async def test_a_request_past_its_window_is_not_begun(tmp_path: Path) -> None:
         refused = await refusal(s.desk.submit(s.place("buy 10@5000", "a", deadline_us=s.clock.now_us() - 1)))
         assert (refused.code, refused.text) == (-1021, "Timestamp for this request is outside of the recvWindow.")
         assert await s.held() == 0
+
+
+async def test_a_partition_whose_journal_is_far_ahead_takes_cancels_and_no_new_orders(tmp_path: Path) -> None:
+    async with shop(tmp_path) as s:
+        await s.desk.submit(s.place("buy 10@5000", "a"))
+        held, s.misdated = await s.held(), {s.instrument.partition}
+        assert (await refusal(s.desk.submit(s.place("buy 10@5000", "b")))).code == -1008
+        assert await s.held() == held
+        assert (await s.desk.submit(s.cancel(client_order_id="a"))).code == 0
 
 
 async def test_a_halted_partition_takes_nothing(tmp_path: Path) -> None:
