@@ -32,8 +32,7 @@ KAFKA_LIBS = CACHE / "kafka-4.3.0"
 # A broker here lives for minutes and shares few cores: compiling as a server does would take one of them from the
 # exchange just then. Without it a broker that is at work for long spends about a third more CPU on a request.
 KAFKA_JVM = os.environ.get("OUTCRY_KAFKA_HEAP", "-Xms256m -Xmx512m -XX:TieredStopAtLevel=1")
-START_SECONDS = 120
-STOP_SECONDS = 30
+START_SECONDS, STOP_SECONDS = 120, 30
 MISSING = 3
 
 
@@ -242,6 +241,7 @@ def run(command: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="outcry-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
+        _POSTGRES_SETTINGS["fsync"] = "off"  # the folder goes with the command: nothing in it has to survive a crash
         stack.callback(stop, folder, list(COMPONENTS))
         told: dict[str, str] = {}
         for each in COMPONENTS:

@@ -277,7 +277,7 @@ def test_the_worst_verdict_is_the_whole_one() -> None:
     assert [whole(found[:n]) for n in range(6)] == [PASS, PASS, INCONCLUSIVE, NO_DATA, ERROR, FAILURE]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 64), st.text("ab", min_size=1, max_size=3))
 def test_the_shares_of_the_steps_nest_and_are_never_empty(partitions: int, revision: str) -> None:
     order = ordered("venue", revision, partitions)
@@ -292,7 +292,7 @@ def test_sixteen_partitions_give_six_twenty_five_fifty_and_all() -> None:
     assert [len(share(order, weight)) for weight in (5, 25, 50, 100)] == [1, 4, 8, 16]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 12), st.integers(0, 100), st.integers(0, 12), st.integers(0, 12), st.data())
 def test_pods_that_are_ready_never_fall_below_what_is_wanted(
     want: int, weight: int, stable: int, canary: int, data: st.DataObject

@@ -127,4 +127,4 @@ class Pool(RuleBasedStateMachine):
 
 
 TestPool = Pool.TestCase
-TestPool.settings = settings(max_examples=8, stateful_step_count=15, deadline=None)
+TestPool.settings = settings(max_examples=8, stateful_step_count=15)

@@ -30,7 +30,7 @@ MEMORIES = st.builds(
     partitions=st.just(0),
     stalls=st.just(()),
 )
-LAW = settings(max_examples=60, deadline=None)
+LAW = settings(max_examples=60)
 FAST: dict[str, Any] = {
     "behavior": {
         way: {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 1000, "periodSeconds": 1}]}

@@ -262,7 +262,7 @@ async def test_ids_are_never_given_twice_however_much_was_deleted(storage: Stora
 @given(
     steps=st.lists(st.tuples(st.sampled_from(["hold", "fill", "fold", "void"]), st.integers(1, 400_000)), max_size=25)
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_money_is_neither_made_nor_lost(
     opened: Opened, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:

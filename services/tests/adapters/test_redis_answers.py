@@ -78,4 +78,4 @@ async def test_a_symbol_of_which_nothing_is_heard_is_stale(venue: Venue) -> None
             await asyncio.sleep(2.2)
             await until(lambda: not listener.is_stale(1))
             publisher.retire([0])
-            await until(lambda: listener.is_stale(1), 4)
+            await until(lambda: listener.is_stale(1))

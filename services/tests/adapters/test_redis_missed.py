@@ -11,6 +11,7 @@ from outcry.adapters.redis import RedisListener, RedisPublisher
 from outcry.adapters.redis import listener as listener_module
 from outcry.adapters.redis import publisher as publisher_module
 from outcry.adapters.redis.keys import Keys
+from outcry.adapters.redis.publisher import GIVE_UP_SECONDS
 from outcry.facts import Execution, Publication, Span
 from outcry.feedcodec import Private, encode_private, encode_spans
 from tests.adapters.test_redis_feed import at_the_end, following, fragile, open_market, redis, trade
@@ -22,8 +23,8 @@ from tests.support.lonely import LonelyRedis
 __all__ = ["fragile", "redis"]  # fixtures
 
 ACCOUNT, OTHER = 7, 8
-A_WHILE_SECONDS = 0.6
-LOOK_SECONDS, GRACE_SECONDS = 0.1, 0.2
+A_WHILE_SECONDS = 1.5  # longer than a look and what is given to what is on its way
+LOOK_SECONDS, GRACE_SECONDS = 0.1, 1.0
 
 
 class Owner:
@@ -70,7 +71,11 @@ def committed(venue: Venue, publisher: RedisPublisher | None = None) -> Publicat
 
 async def test_events_that_redis_did_not_take_at_once_come_later_in_order_and_once(venue: Venue) -> None:
     life = Life()
-    async with venue.listener() as listener, linked(venue) as (link, url), venue.publisher(url) as publisher:
+    async with (
+        venue.listener() as listener,
+        linked(venue) as (link, url),
+        venue.publisher(url, give_up_seconds=GIVE_UP_SECONDS) as publisher,
+    ):
         await open_market(publisher, life, following(listener, life))
         owner = Owner(listener)
         await until(lambda: publisher.follows(ACCOUNT))
@@ -203,11 +208,11 @@ async def test_what_was_committed_and_is_on_its_way_is_waited_for(venue: Venue, 
     async with venue.listener() as listener, venue.publisher() as publisher:
         owner = Owner(listener)
         await until(lambda: publisher.follows(ACCOUNT))
-        for _ in range(20):
+        for _ in range(8):
             made = committed(venue)
-            await asyncio.sleep(GRACE_SECONDS / 4)
+            await asyncio.sleep(1.5 * LOOK_SECONDS)
             await publisher.publish(made)
-        await until(lambda: owner.moves == 20)
+        await until(lambda: owner.moves == 8)
         assert owner.missed == 0
 
 
@@ -223,7 +228,7 @@ async def test_an_engine_that_does_not_know_yet_who_is_followed_keeps_nothing_ba
             assert not successor.follows(ACCOUNT), "nothing is to be tested where it knows already"
             await successor.publish(committed(fragile, successor))
             await until(lambda: owner.missed == 1)
-            await until(lambda: successor.follows(ACCOUNT), seconds=1)  # its pod says so once more
+            await until(lambda: successor.follows(ACCOUNT))  # its pod says so once more
             await successor.publish(committed(fragile, successor))
             await until(lambda: owner.moves == 1)
             assert owner.missed == 1

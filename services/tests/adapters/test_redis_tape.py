@@ -118,7 +118,7 @@ async def _something_happens(venue: Venue, publisher: RedisPublisher, life: Life
     await client.aclose()
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(seed=st.integers(0, 1 << 32))
 def test_no_mischief_on_the_way_makes_a_wrong_book(seed: int) -> None:
     loop_factory = uvloop.new_event_loop if seed % 2 else None

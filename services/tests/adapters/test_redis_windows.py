@@ -7,7 +7,6 @@ import pytest
 from outcry.adapters.redis import RedisListener
 from outcry.adapters.redis.channels import Channels
 from outcry.adapters.redis.keys import Keys
-from outcry.adapters.redis.publisher import GIVE_UP_SECONDS
 from outcry.feedcodec import Kind, decode_market
 from outcry.ports import WINDOWS_MS
 from tests.adapters.test_redis_feed import at_the_end, following, fragile, open_feed, open_market, redis, trade
@@ -17,7 +16,8 @@ from tests.support.lonely import LonelyRedis
 
 __all__ = ["fragile", "redis"]  # fixtures
 
-PAUSE_MS = 3 * int(GIVE_UP_SECONDS * 1000)  # so short that only the engine gives up
+PAUSE_MS = 500  # so short that only the engine gives up
+GIVE_UP_SECONDS = 0.05
 
 
 class WithoutCuts:
@@ -74,7 +74,7 @@ async def test_a_window_end_that_is_said_while_a_listener_is_away_reaches_it(
 async def test_updates_that_come_late_to_redis_are_cut_all_the_same(fragile: Venue, redis: LonelyRedis) -> None:
     """The window's end overtakes the updates that it was to end, which are given up and brought later."""
     life = Life()
-    async with open_feed(fragile, life) as (listener, publisher, follower):
+    async with open_feed(fragile, life, give_up_seconds=GIVE_UP_SECONDS) as (listener, publisher, follower):
         await trade(fragile, publisher, life, 1)
         await at_the_end(listener, life, follower, WINDOWS_MS)
         redis.command("CLIENT", "PAUSE", str(PAUSE_MS), "ALL")

@@ -27,7 +27,8 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the sources and tests; the tree itself is never touched."""
     copy = tmp_path_factory.mktemp("defects")
     shutil.copytree(ROOT / "services", copy / "services", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copy(ROOT / "pyproject.toml", copy)
+    for name in ("pyproject.toml", "conftest.py"):
+        shutil.copy(ROOT / name, copy)
     # Compiled once, and by content: a file that is broken and put back within a second is never taken for the other.
     compileall.compile_dir(copy / "services", quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
     for beside in ("infra", "load-tests"):

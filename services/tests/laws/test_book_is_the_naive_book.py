@@ -14,7 +14,7 @@ STEPS = 250  # of one seeded session
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from((1, 2, 1000)), st.integers(1, 60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_book_is_the_naive_book(chance: Random, max_triggers: int, steps: int) -> None:
     twin = TwinBooks(max_triggers)
     for _ in range(steps):

@@ -38,7 +38,7 @@ def applied(seed: int, commands: int, *, cut: float, restart: float) -> PaperLed
     return ledger
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1 << 32), cut=st.sampled_from((0.05, 0.5, 1.0)))
 def test_batch_cuts_and_restarts_change_nothing(seed: int, cut: float) -> None:
     whole = applied(seed, 600, cut=0, restart=0)
@@ -51,7 +51,7 @@ def test_one_log_leaves_the_same_rows_each_time() -> None:
     assert applied(SEED, 1_500, cut=0.3, restart=0.3).contents() == whole.contents()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1 << 32))
 def test_money_is_only_moved_never_made(seed: int) -> None:
     ledger = applied(seed, 600, cut=0.1, restart=0)

@@ -201,19 +201,19 @@ def small_lots_of_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pit.Pit.__init__, "__kwdefaults__", {"max_fills": 6, "max_triggers": 2})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 1 << 32))
 def test_no_command_of_a_trader_stops_the_engine_or_moves_money_astray(seed: int) -> None:
     play(seed, wildness=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 1 << 32))
 def test_no_number_stops_the_engine_or_moves_money_astray(seed: int) -> None:
     play(seed, wildness=0.03)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1 << 32))
 def test_a_restart_between_two_lots_of_stops_changes_nothing(seed: int) -> None:
     assert play(seed, 0, restarts=0.5).ledger.contents() == play(seed, 0, restarts=0).ledger.contents()

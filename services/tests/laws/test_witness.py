@@ -39,7 +39,7 @@ def seen(records: Sequence[Record], begin: int, cut: float) -> list[Seen]:
     return witness.windows
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1 << 32), begin=st.integers(0, 2 * WINDOW))
 def test_windows_are_alike_for_whoever_saw_them_whole(seed: int, begin: int) -> None:
     records = list(random_log(seed, COMMANDS))

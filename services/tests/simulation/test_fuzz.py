@@ -144,7 +144,7 @@ def check_shape(path: str, status: int, body: bytes) -> None:
 def test_signed_requests_of_every_endpoint_never_end_in_a_5xx(exchange: Exchange) -> None:
     line = Line(exchange.url)
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not LONG)
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
     @given(st.lists(requests(), min_size=BURST, max_size=BURST))
     def burst(batch: list[tuple[Endpoint, dict[str, str]]]) -> None:
         for endpoint, params in batch:
@@ -175,7 +175,7 @@ def test_bodies_of_every_kind_never_end_in_a_5xx(exchange: Exchange) -> None:
     line = Line(exchange.url)
     writes = [endpoint for endpoint in ENDPOINTS if endpoint.method != "GET"]
 
-    @settings(max_examples=EXAMPLES * 4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not LONG)
+    @settings(max_examples=EXAMPLES * 4, suppress_health_check=list(HealthCheck))
     @given(
         st.sampled_from(writes),
         st.one_of(JSON_VALUES.map(lambda v: json.dumps(v).encode()), st.binary(max_size=200)),
@@ -219,9 +219,7 @@ def test_the_published_schema_is_true_for_generated_requests(exchange: Exchange)
 
         @settings(
             max_examples=200 if LONG else 25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
-            derandomize=not LONG,
             database=None,
         )
         @given(operation.as_strategy())

@@ -17,8 +17,8 @@ from outcry.rows import PartitionRow, TradeRow
 from tests.support.kafka import component
 
 POD = "api-0"
-FOLLOW_SECONDS = 0.4
-PATIENCE_SECONDS = 10.0
+FOLLOW_SECONDS = 2.0
+PATIENCE_SECONDS = 30.0
 
 
 class SlowFeed:
@@ -77,10 +77,13 @@ class Venue:
         self.books = Books()
 
     @contextlib.asynccontextmanager
-    async def publisher(self, url: str = "") -> AsyncIterator[RedisPublisher]:
+    async def publisher(
+        self, url: str = "", *, give_up_seconds: float = PATIENCE_SECONDS
+    ) -> AsyncIterator[RedisPublisher]:
+        """One that gives nothing up because this machine is slow, unless a test is about that."""
         made = RedisPublisher(
             url or self.url, clock=SystemClock(), lease=self.lease, backlog=self.archive, prefix=self.prefix,
-            follow_seconds=FOLLOW_SECONDS,
+            follow_seconds=FOLLOW_SECONDS, give_up_seconds=give_up_seconds,
         )  # fmt: skip
         await made.start()
         try:
@@ -90,11 +93,19 @@ class Venue:
 
     @contextlib.asynccontextmanager
     async def listener(
-        self, url: str = "", *, follow_seconds: float = FOLLOW_SECONDS, pod: str = POD
+        self,
+        url: str = "",
+        *,
+        follow_seconds: float = FOLLOW_SECONDS,
+        pod: str = POD,
+        follower: "Follower | None" = None,
     ) -> AsyncIterator[RedisListener]:
+        """A listener that runs; who comes while the market moves has a follower that hears all of it."""
         made = RedisListener(
             url or self.url, pod=pod, ledger=self.books, prefix=self.prefix, follow_seconds=follow_seconds
         )
+        if follower is not None:
+            follower.follow(made)
         await made.start()
         try:
             yield made
@@ -184,6 +195,11 @@ class Follower:
         self.tape: list[tuple[int, int, int]] = []  # (first, last) seq of updates; (window, first, last) u of cuts
         self.shown = dict.fromkeys(WINDOWS_MS, 0)  # by window: as far as a client of its stream has come
         self._view = DepthView()
+
+    def follow(self, listener: RedisListener) -> None:
+        """Hears what the listener tells from now on."""
+        listener.on_update(self.take)
+        listener.on_cut(self.cut)
 
     def take(self, update: MarketUpdate) -> None:
         if update.symbol_id != self.life.symbol_id:

@@ -1,6 +1,6 @@
 """The engine's half of the feed on Redis: one pipeline per batch, and whatever Redis lacks is brought to it later.
 
-Redis never stops the engine: a batch is given up after GIVE_UP_SECONDS, its symbols are behind from then on, and a
+Redis never stops the engine: a batch is given up after ``give_up_seconds``, its symbols are behind from then on, and a
 task of its own catches up: out of what is held here, out of the backlog, or with a snapshot and a new feed epoch.
 """
 
@@ -62,10 +62,11 @@ class RedisPublisher:
 
     def __init__(
         self, url: str, *, clock: Clock, lease: Lease, backlog: Backlog, prefix: str = "",
-        follow_seconds: float = FOLLOW_SECONDS,
+        follow_seconds: float = FOLLOW_SECONDS, give_up_seconds: float = GIVE_UP_SECONDS,
     ) -> None:  # fmt: skip
         self._keys = Keys(prefix)
-        self._hot = connect(url, GIVE_UP_SECONDS)
+        self._give_up_seconds = give_up_seconds
+        self._hot = connect(url, give_up_seconds)
         self._patient = connect(url, TIMEOUT_SECONDS)
         self._followed = Followed(url, self._keys, follow_seconds)
         self._clock = clock
@@ -132,7 +133,7 @@ class RedisPublisher:
         batch += private
         if batch:
             try:
-                async with asyncio.timeout(GIVE_UP_SECONDS):
+                async with asyncio.timeout(self._give_up_seconds):
                     replies = await self._send(self._hot, batch)
             except TROUBLE as trouble:
                 self._lose(trouble)

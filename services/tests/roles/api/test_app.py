@@ -173,7 +173,7 @@ HEADERS = st.lists(
 
 
 @given(METHODS, PATHS, st.binary(max_size=200), st.binary(max_size=200), HEADERS)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_whatever_is_sent_is_answered_in_shape_and_never_500(
     front: Gated, method: str, path: str, query: bytes, body: bytes, headers: list[tuple[bytes, bytes]]
 ) -> None:
