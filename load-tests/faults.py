@@ -50,6 +50,7 @@ PAGE = 1000
 ROW = ("clientOrderId", "orderId", "status", "executedQty")
 OVERLAP = 4  # checks: what is read goes so far back, as an order may be seen late
 LEASE_SECONDS = 2.0
+SOME = 5  # orders that a sentence names
 
 
 @dataclass
@@ -111,9 +112,10 @@ class Campaign:
                 each.end()
             ends = await asyncio.gather(*trading, return_exceptions=True)
         self.card.broken += [f"a client failed: {each!r}" for each in ends if each is not None]
-        unsettled = [sent.name for sent in self.history.orders.values() if sent.key and not sent.is_known]
+        unsettled = [sent for sent in self.history.orders.values() if sent.key and not sent.is_known]
         if unsettled:
-            self.card.broken.append(f"{len(unsettled)} orders have a key and never settled: {unsettled[:5]} ...")
+            told = ", ".join(f"{sent.name} ({sent.attempts} times, {sent.heard})" for sent in unsettled[:SOME])
+            self.card.broken.append(f"{len(unsettled)} orders have a key and never settled: {told} ...")
 
     def _viewers(self) -> dict[str, Viewer]:
         return {"market": self.market, **{f"account {n}": each for n, each in enumerate(self.accounts)}}
@@ -264,13 +266,13 @@ async def campaign(given: argparse.Namespace, command: str) -> int:
 
 
 def _conclude(given: argparse.Namespace, done: Campaign, command: str) -> int:
+    done.history.write()
     card = done.card.figures(done.history, command)
     for line in [*done.card.findings.lost, *done.card.findings.doubled, *done.card.gaps, *done.card.broken]:
         print(f"BROKEN: {line}", flush=True)
     print(json.dumps(card, indent=1), flush=True)
     if given.card:
         given.card.write_text(json.dumps(card, indent=1) + "\n")
-    done.history.write()
     return 0 if done.card.is_clean else 1
 
 

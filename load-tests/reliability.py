@@ -49,6 +49,7 @@ class Card:
             },
             "restarts": self.restarts, "seconds": round(self.seconds), "seed": self.seed,
             "lease_seconds": self.lease_seconds,
+            "refusals": {str(code): count for code, count in history.refusals.most_common()},
             "answers": dict(history.answers.most_common()), "commit": _commit(), "command": command,
             "machine": f"{os.cpu_count()} x {_cpu()}, Python {platform.python_version()}",
         }  # fmt: skip

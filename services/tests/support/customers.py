@@ -135,11 +135,12 @@ class Customer:
     def _hear(self, sent: Sent, status: int, answer: Any, *, is_last: bool = False) -> None:
         """``is_last``: what the answer says of the order stands for every request under its key."""
         code = answer.get("code", 0) if isinstance(answer, dict) else 0
+        sent.heard = f"{status} {code}"
         if status == 200:
             self._history.hear(sent, answer, self._now())
         elif code == UNKNOWN or status in (0, 409):
             return
-        elif code == LATE and sent.attempts > 1:
+        elif code == LATE and sent.attempts > 1 and not is_last:
             return  # this request came too late to be looked at, which says nothing of the one before
         elif code == OVERLOADED:
             sent.refused = code if sent.attempts == 1 or is_last else 0

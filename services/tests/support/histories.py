@@ -34,6 +34,7 @@ class Sent:
     sent_at: float
     params: dict[str, Any]
     attempts: int = 0
+    heard: str = ""  # HTTP status and code of the last answer
     refused: int = 0  # the code of a definite refusal
     told: Row | None = None  # the last answer that said what became of it
     told_at: float = 0.0
@@ -96,6 +97,7 @@ class History:
     seen: dict[str, Row] = field(default_factory=dict)  # what the exchange said of each when last asked
     archives: dict[tuple[int, str], Archive] = field(default_factory=dict)
     folded: Counter[str] = field(default_factory=Counter)  # how many, by what their clients knew
+    refusals: Counter[int] = field(default_factory=Counter)  # of what was folded, by code
     path: Path | None = None  # gets a JSON line of each order
     disputes: list[str] = field(default_factory=list)  # answers that came after an order's end and say another
 
@@ -152,6 +154,8 @@ class History:
             with self.path.open("a") as file:
                 file.write(json.dumps({**asdict(sent), "seen": self.seen.get(sent.name)}) + "\n")
         self.folded[_known(sent)] += 1
+        if sent.refused:
+            self.refusals[sent.refused] += 1
         self.seen.pop(sent.name, None)
         del self.orders[sent.name]
 
