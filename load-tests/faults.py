@@ -39,7 +39,7 @@ from tests.support.signed import SignedClient  # noqa: E402
 from tests.support.stricken import STORES, Fault, Stricken, components  # noqa: E402
 from tests.support.viewers import AccountViewer, MarketViewer, Viewer  # noqa: E402
 
-ROUNDS_PER_CHECK = 5
+ROUNDS_PER_CHECK = 8
 RECOVERY_SECONDS = 60.0
 CALM_SECONDS = (0.1, 0.5)  # between two rounds
 VERIFY_SHARE = 0.05  # of the time, at most, but for the last one
@@ -48,7 +48,7 @@ QUIET_SECONDS = 3.0  # at the end, for what was on its way
 FOLLOW_SECONDS = 20.0  # at the end, for followers of the streams to be where the exchange is
 PAGE = 1000
 ROW = ("clientOrderId", "orderId", "status", "executedQty")
-OVERLAP = 4  # checks: what is read goes so far back, as an order may be seen late
+OVERLAP = 2  # checks: what is read goes so far back, as an order may be seen late
 LEASE_SECONDS = 2.0
 SOME = 5  # orders that a sentence names
 
