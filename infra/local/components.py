@@ -29,6 +29,9 @@ from urllib.parse import urlsplit, urlunsplit
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("OUTCRY_CACHE", Path.home() / ".cache" / "outcry"))
 KAFKA_LIBS = CACHE / "kafka-4.3.0"
+KAFKA_SETTINGS = HERE / "kafka"
+KAFKA_LOGGING = f"-Dlog4j2.configurationFile={KAFKA_SETTINGS / 'log4j2.yaml'}"
+KAFKA_CLASSES = CACHE / "kafka-4.3.0.jsa"  # as the JVM lays them out: with them a start costs half the CPU
 # A broker here lives for minutes and shares few cores: compiling as a server does would take one of them from the
 # exchange just then. Without it a broker that is at work for long spends about a third more CPU on a request.
 KAFKA_JVM = os.environ.get("OUTCRY_KAFKA_HEAP", "-Xms256m -Xmx512m -XX:TieredStopAtLevel=1")
@@ -56,10 +59,12 @@ def install() -> None:
     if not _has_kafka():
         _say("Fetching Apache Kafka 4.3.0 from Maven Central ...")
         KAFKA_LIBS.mkdir(parents=True, exist_ok=True)
-        pom, goal = str(HERE / "kafka" / "pom.xml"), "dependency:copy-dependencies"
+        pom, goal = str(KAFKA_SETTINGS / "pom.xml"), "dependency:copy-dependencies"
         _sh(["mvn", "-q", "-B", "-f", pom, goal, f"-DoutputDirectory={KAFKA_LIBS}"])
-        (KAFKA_LIBS / "log4j2.yaml").write_text(_LOG4J)
         (KAFKA_LIBS / ".complete").touch()
+    if not KAFKA_CLASSES.exists():
+        _say("Keeping Apache Kafka's classes as the JVM lays them out ...")
+        _keep_classes()
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Component:
                     command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/", start_new_session=True
                 )
             (folder / "pid").write_text(str(process.pid))
-            self._await(folder, port, process)
+            self.wait(folder, port, process)
         return self.url(port)
 
     def stop(self, folder: Path, wanted: signal.Signals | None = None) -> None:
@@ -113,7 +118,8 @@ class Component:
                     f"{folder} must be reachable for the user {self._user}: choose a folder below /tmp or /var."
                 )
 
-    def _await(self, folder: Path, port: int, process: "subprocess.Popen[bytes]") -> None:
+    def wait(self, folder: Path, port: int, process: "subprocess.Popen[bytes]") -> None:
+        """Until it answers. Raises Trouble with the end of its log."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -127,25 +133,40 @@ class Component:
 def _kafka(folder: Path, port: int) -> list[str]:
     if not _has_kafka() or shutil.which("java") is None:
         raise Trouble("Kafka is not installed. Run: components.py install")
-    controller = port + 1
     config = folder / "server.properties"
     more = folder / "more.properties"
-    config.write_text(
-        _KAFKA_CONFIG.format(port=port, controller=controller, log=folder / "data", **_more_listeners(folder))
-        + (more.read_text() if more.exists() else "")
-    )
+    own = {"port": port, "controller": port + 1, "log": folder / "data", **_more_listeners(folder)}
+    text = (KAFKA_SETTINGS / "server.properties").read_text().format_map(own)
+    config.write_text(text + (more.read_text() if more.exists() else ""))
     classes = ["-cp", f"{KAFKA_LIBS}/*"]
     if not (folder / "data" / "meta.properties").exists():
         tool = ["java", *classes, "kafka.tools.StorageTool"]
         told = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=True)
         _sh([*tool, "format", "--standalone", "-t", told.stdout.split()[-1], "-c", str(config)], log=folder / "log")
-    logging = f"-Dlog4j2.configurationFile={KAFKA_LIBS / 'log4j2.yaml'}"
-    return ["java", *KAFKA_JVM.split(), "-XX:+UseG1GC", logging, *classes, "kafka.Kafka", str(config)]
+    kept = [f"-XX:SharedArchiveFile={KAFKA_CLASSES}"] if KAFKA_CLASSES.exists() else []
+    return ["java", *KAFKA_JVM.split(), "-XX:+UseG1GC", *kept, KAFKA_LOGGING, *classes, "kafka.Kafka", str(config)]
+
+
+def _keep_classes() -> None:
+    """Starts Kafka once; the JVM writes at its end what it loaded. One of another version takes no notice of it."""
+    kafka = COMPONENTS["kafka"]
+    with tempfile.TemporaryDirectory(prefix="outcry-kafka-") as name:
+        folder, written = Path(name), Path(name) / "classes"
+        _, *words = kafka.prepare(folder, port := port_of(folder))
+        with (folder / "log").open("ab") as log:
+            command = ["java", f"-XX:ArchiveClassesAtExit={written}", *words]
+            process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/")
+        (folder / "pid").write_text(str(process.pid))
+        kafka.wait(folder, port, process)
+        kafka.stop(folder)
+        if written.exists():
+            shutil.move(written, KAFKA_CLASSES.with_suffix(".new"))
+            KAFKA_CLASSES.with_suffix(".new").replace(KAFKA_CLASSES)
 
 
 def kafka_tool(name: str, *words: str) -> list[str]:
     """The command of one of Kafka's own tools, by its class."""
-    return ["java", f"-Dlog4j2.configurationFile={KAFKA_LIBS / 'log4j2.yaml'}", "-cp", f"{KAFKA_LIBS}/*", name, *words]
+    return ["java", KAFKA_LOGGING, "-cp", f"{KAFKA_LIBS}/*", name, *words]
 
 
 def _more_listeners(folder: Path) -> dict[str, str]:
@@ -360,30 +381,6 @@ def _sh(command: Sequence[str], *, log: Path | None = None) -> None:
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
-
-_LOG4J = """\
-Configuration:
-  Appenders: {Console: {name: out, target: SYSTEM_OUT, PatternLayout: {pattern: "%d{ISO8601} %p %m (%c)%n"}}}
-  Loggers: {Root: {level: WARN, AppenderRef: [{ref: out}]}}
-"""
-
-_KAFKA_CONFIG = """\
-process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
-controller.listener.names=CONTROLLER
-controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-log.dirs={log}
-auto.create.topics.enable=false
-unclean.leader.election.enable=false
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=1000
-"""
 
 _POSTGRES_SETTINGS = {
     "listen_addresses": "127.0.0.1",
