@@ -42,7 +42,7 @@ from tests.support.viewers import AccountViewer, MarketViewer, Viewer  # noqa: E
 ROUNDS_PER_CHECK = 8
 RECOVERY_SECONDS = 60.0
 CALM_SECONDS = (0.1, 0.5)  # between two rounds
-VERIFY_SHARE = 0.05  # of the time, at most, but for the last one
+VERIFY_SHARE = 0.025  # of the time, at most, but for the last one
 VERIFY_SECONDS = 15.0  # thought of the first one
 QUIET_SECONDS = 3.0  # at the end, for what was on its way
 FOLLOW_SECONDS = 20.0  # at the end, for followers of the streams to be where the exchange is
