@@ -40,7 +40,7 @@ class Backbone:
         """Raises OutOfService where a component cannot be reached, Damaged where it is not fit for this exchange."""
         await self.store.open()
         await self.journal.open(self.settings.partitions)
-        await self._note_topic(await asyncio.to_thread(self.journal.topic.id))
+        await self._look_at_topic()
 
     async def watch_topic(self) -> None:
         """Halts every partition once the topic is another one of the same name.
@@ -50,9 +50,14 @@ class Backbone:
         while True:
             await asyncio.sleep(TOPIC_SECONDS)
             with contextlib.suppress(OutOfService):
-                found = await asyncio.to_thread(self.journal.topic.id)
-                if found != self.topic_id:
-                    await self._note_topic(found)
+                await self._look_at_topic()
+
+    async def _look_at_topic(self) -> None:
+        """No engine is given records of another topic before the ledger has halted the partitions."""
+        found, asked_at = await self.journal.topic_id()
+        if found != self.topic_id:
+            await self._note_topic(found)
+        self.journal.expect(found, asked_at)
 
     async def _note_topic(self, topic_id: str) -> None:
         halted = await self.store.note_topic(topic_id, self.settings.partitions)

@@ -87,6 +87,8 @@ async def test_a_halted_partition_is_nobodys(leases: Leases) -> None:
     assert await leases.lease.takeover(0, "pod/1") is None
     row = await leases.row()
     assert (row.status, row.halt_reason) == ("HALT", "a hole in the log")
+    await leases.lease.halt(0, epoch, "what follows from it")
+    assert (await leases.row()).halt_reason == "a hole in the log"
 
 
 async def test_a_halted_partition_commits_nothing(storage: Storage) -> None:

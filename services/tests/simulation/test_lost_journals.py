@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from outcry.adapters.kafka.identity import MADE_ANEW
 from outcry.market.commands import PlaceOrder
 from outcry.market.terms import EXPIRED
 from outcry.roles.admin.losses import READ_AHEAD, Losses
@@ -14,8 +15,6 @@ from outcry.roles.admin.rules import Refused
 from outcry.rows import OrderRow, PartitionRow
 from tests.support.engine_room import ANN, BEN, engine_room
 from tests.support.kafka_room import ConfluentRoom, KafkaRoom
-
-MADE_ANEW = "the topic was deleted and created again: its records are not those that were applied"
 
 
 @pytest.fixture(params=[ConfluentRoom, KafkaRoom], ids=lambda kind: kind.client)
@@ -65,6 +64,24 @@ async def test_a_topic_made_anew_that_is_soon_as_long_as_the_old_one_halts_withi
     await room.journal(waiting)
     reasons = await asyncio.wait_for(room.halts([0, 1]), 5)
     assert all(reason == MADE_ANEW or "is not in the log" in reason for reason in reasons), reasons
+
+
+async def test_nothing_of_a_topic_made_anew_is_applied_even_before_anybody_has_looked(room: KafkaRoom) -> None:
+    """The engine stood still while the topic was made anew and filled: it is given records where it would go on."""
+    room.is_lost = True
+    await room.place(room.order("buy 1@900"))
+    await room.caught_up()
+    waiting = await room.hold(*(room.order("buy 1@901") for _ in range(30)))
+    room.watching.cancel()
+    with room.kafka._follower._lock:
+        standing = await room.standing()
+        await room.make_topic_anew()
+        await room.journal(waiting)
+        assert (await room.kafka.end_offsets())[0] > standing.next_offset
+    (reason,) = await asyncio.wait_for(room.halts([0]), 5)
+    assert reason == MADE_ANEW or "is not in the log" in reason
+    assert (await room.standing()).next_offset == standing.next_offset
+    assert await rows_of(room, waiting) == []
 
 
 async def test_a_topic_made_anew_is_noticed_without_a_record_and_without_a_restart(room: KafkaRoom) -> None:

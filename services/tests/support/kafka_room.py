@@ -34,24 +34,23 @@ class KafkaRoom(PgRoom):
 
     async def open(self) -> None:
         self.topic = f"test-{secrets.token_hex(6)}"
-        self.kafka = KafkaJournal(Brokers(servers=kafka_servers()), self.topic, kafka_library(self.client))
-        self._journals = [self.kafka]
-        await self.make_topic()
-        await self.kafka.open(len(self.partitions))
+        kafka_library(self.client)
         await super().open()
-        ledger = self.store.ledger
-        self.store = SimpleNamespace(journal=self.kafka, ledger=ledger, lease=self.store.lease)  # type: ignore[assignment]
-        self.keeper = Keeper(
-            ledger=ledger, journal=self.kafka, clock=self.clock, partitions=self.partitions, settings=Settings()
-        )
         self.backbone = Backbone(
             ClusterSettings(
                 kafka=kafka_servers(), kafka_client=CLIENTS[self.client], topic=self.topic, postgres=self.url,
                 redis_fanout="", redis_state="", partitions=len(self.partitions),
             )
         )  # fmt: skip
+        self.kafka, self._journals = self.backbone.journal, list[KafkaJournal]()
+        await self.make_topic()
         await self.backbone.open()
-        self._watching = asyncio.create_task(self.backbone.watch_topic())
+        ledger = self.store.ledger
+        self.store = SimpleNamespace(journal=self.kafka, ledger=ledger, lease=self.store.lease)  # type: ignore[assignment]
+        self.keeper = Keeper(
+            ledger=ledger, journal=self.kafka, clock=self.clock, partitions=self.partitions, settings=Settings()
+        )
+        self.watching = asyncio.create_task(self.backbone.watch_topic())
         self.engine = self.new_engine(lease_ms=LEASE_MS)
 
     async def process(self) -> Any:
@@ -61,8 +60,8 @@ class KafkaRoom(PgRoom):
         return store
 
     async def close(self) -> None:
-        self._watching.cancel()
-        await asyncio.gather(self._watching, return_exceptions=True)
+        self.watching.cancel()
+        await asyncio.gather(self.watching, return_exceptions=True)
         with contextlib.suppress(OutOfService):
             await asyncio.to_thread(self.kafka.topic.delete)
         for journal in self._journals:

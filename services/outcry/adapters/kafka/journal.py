@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from outcry.adapters.kafka.client import Brokers
 from outcry.adapters.kafka.consumer import Follower
 from outcry.adapters.kafka.doubts import Doubts
+from outcry.adapters.kafka.identity import Identity
 from outcry.adapters.kafka.library import Library
 from outcry.adapters.kafka.producer import Sender
 from outcry.adapters.kafka.topic import Topic
@@ -37,12 +39,23 @@ class KafkaJournal:
         self._spot = Follower(brokers, topic, library.consumer)
         self._one_look = asyncio.Lock()
         self._doubts = Doubts()
+        self._identity = Identity(self.topic.id)
 
     async def open(self, partitions: int) -> None:
         """Makes contact and checks the topic. Raises OutOfService, Damaged."""
         await asyncio.to_thread(self.topic.check, partitions)
+        self.expect(*await self.topic_id())
         self.sender.open()
         await self.sender.ready(OPEN_SECONDS)
+
+    async def topic_id(self) -> tuple[str, float]:
+        """The topic's id as it is now, and when that was asked. Raises OutOfService."""
+        asked_at = time.monotonic()
+        return await asyncio.to_thread(self.topic.id), asked_at
+
+    def expect(self, topic_id: str, asked_at: float) -> None:
+        """From now on who follows the log is given records of this topic alone, which it had at that time."""
+        self._identity.expect(topic_id, asked_at)
 
     async def close(self) -> None:
         await self.sender.close()
@@ -75,7 +88,10 @@ class KafkaJournal:
     async def read(self, positions: Mapping[int, int], max_records: int, wait_seconds: float) -> list[Record]:
         """Raises JournalBroken, OutOfService."""
         if wait_seconds > 0:
-            return await self._follower.read(positions, max_records, wait_seconds)
+            records = await self._follower.read(positions, max_records, wait_seconds)
+            if records and not self._identity.vouches(records):
+                await asyncio.to_thread(self._identity.confirm, records)
+            return records
         async with self._one_look:
             ends = await self.end_offsets()
             there = {part: offset for part, offset in positions.items() if offset < ends.get(part, 0)}

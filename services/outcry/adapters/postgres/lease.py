@@ -46,7 +46,10 @@ RETURNING part"""
 RESERVED: Final = f"epoch = epoch + 1, owner = $4, {NO_OWNER}, lease_until = outcry_now_ms() + $5"
 RESERVE: Final = f"UPDATE engine_partition SET {RESERVED} {MINE}"
 RELEASE: Final = f"UPDATE engine_partition SET owner = NULL, {NO_OWNER}, lease_until = 0 {MINE}"
-HALT: Final = f"UPDATE engine_partition SET status = 'HALT', halt_reason = $4 {MINE}"
+# The first reason stays: what comes after it is what follows from it.
+HALT: Final = f"""
+UPDATE engine_partition
+   SET status = 'HALT', halt_reason = CASE WHEN status = 'HALT' THEN halt_reason ELSE $4 END {MINE}"""
 
 ONE_DECISION: Final = "SELECT pg_try_advisory_xact_lock(hashtext('outcry share ' || $1))"
 # A bare pod owns what is reserved for it. Two processes with one pod name count as the one that has more.

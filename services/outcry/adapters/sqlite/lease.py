@@ -57,7 +57,8 @@ class SqliteLease:
         self._tell()
 
     async def halt(self, part: int, epoch: int, reason: str) -> None:
-        change = "status = 'HALT', halt_reason = ?"
+        # The first reason stays: what comes after it is what follows from it.
+        change = "status = 'HALT', halt_reason = CASE WHEN status = 'HALT' THEN halt_reason ELSE ? END"
         await self._writer.do(lambda work: _change(work, (part, epoch), change, (reason,)))
         self._tell()
 
