@@ -26,7 +26,7 @@ from outcry.settings import Settings
 UNIT = 100_000_000
 ANN, BEN = 1001, 1002
 ACCOUNTS = (1, ANN, BEN)
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 
 
 class EngineRoom:

@@ -14,6 +14,8 @@ from outcry.roles.engine.engine import Engine
 from outcry.rows import PartBatch, PartitionRow
 from tests.support.engine_room import ANN, BEN, EngineRoom, engine_room
 
+RENEWED_MS = 1_000  # engines renew as if leases were so short; those of the store may be longer
+
 
 class Hanging:
     """An engine's way to ledger and leases, which stands still while the process is stopped."""
@@ -75,7 +77,7 @@ class Fleet:
         """Starts one more engine."""
         store = await self.room.process()
         way = self.ways[pod] = Hanging(store.ledger, store.lease)
-        parts = {"ledger": way, "lease": way, "owner": f"{pod}/1", "lease_ms": 1_000} | more
+        parts = {"ledger": way, "lease": way, "owner": f"{pod}/1", "lease_ms": RENEWED_MS} | more
         engine = self.engines[pod] = self.room.new_engine(**parts)
         await engine.start()
         self._running[pod] = asyncio.create_task(engine.run())
@@ -105,7 +107,7 @@ class Fleet:
         counts = Counter(pod_of(row.owner or "") for row in (await self.leases()).values())
         return {pod: counts[pod] for pod in self.engines}
 
-    async def until_owned(self, seconds: float = 20.0, **wanted: int) -> None:
+    async def until_owned(self, seconds: float = 60.0, **wanted: int) -> None:
         """Waits until the engines have so many partitions each, loaded and working."""
         async with asyncio.timeout(seconds):
             while {pod: len(engine.sessions) for pod, engine in self.engines.items()} != wanted:  # noqa: ASYNC110
@@ -113,18 +115,33 @@ class Fleet:
 
     async def load(self, seconds: float) -> list[int]:
         """Orders in every partition for a while; returns their command ids."""
+        async with self.loaded() as sent:
+            await asyncio.sleep(seconds)
+        return sent
+
+    @contextlib.asynccontextmanager
+    async def loaded(self) -> AsyncIterator[list[int]]:
+        """Orders in every partition while the block lasts, the first before it and the last behind it; their ids."""
         sent: list[int] = []
-        until = asyncio.get_running_loop().time() + seconds
+        ends = asyncio.Event()
+        sending = asyncio.create_task(self._send(sent, ends))
+        try:
+            await self.room.until(lambda: bool(sent) or sending.done())
+            yield sent
+        finally:
+            ends.set()
+            await sending
+
+    async def _send(self, sent: list[int], ends: asyncio.Event) -> None:
         for n in itertools.count():
-            if asyncio.get_running_loop().time() >= until:
-                return sent
             side, account = ("buy", ANN) if n % 2 else ("sell", BEN)
             orders = [self.room.order(f"{side} 1@{1000 + n % 5}", account, part) for part in self.room.partitions]
             placed = await self.room.hold(*orders)
             await self.room.journal(placed)
             sent += [order.command_id for order in placed]
+            if ends.is_set():
+                return
             await asyncio.sleep(0.005)
-        raise AssertionError
 
     async def mend(self, part: int) -> None:
         """Two people have the first command of the record passed over at which a partition stands, and it goes on."""

@@ -13,7 +13,6 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from outcry.adapters.clock import SystemClock
 from outcry.adapters.memory import MemoryFeed, MemoryShared
 from outcry.adapters.sqlite import Store
 from outcry.market.instrument import Instrument
@@ -32,13 +31,14 @@ KEY, SECRET = "test-key-1", "test-secret-1"
 READER, READER_SECRET = "reader-key", "reader-secret"
 PRIVATE = Ed25519PrivateKey.from_private_bytes(b"e" * 32)
 ACCOUNT = 1001
+NOON_US = 1_767_268_800_000_000  # on 1 January 2026
 
 
 class SetClock:
-    """A clock that stands where a test puts it; at first at the last whole minute, so no window ends by chance."""
+    """A clock that stands where a test puts it; at first at a noon, so no window, heartbeat or day ends by chance."""
 
     def __init__(self) -> None:
-        self.us = SystemClock().now_ms() // 60_000 * 60_000_000
+        self.us = NOON_US
 
     def now_us(self) -> int:
         return self.us

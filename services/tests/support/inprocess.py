@@ -16,7 +16,7 @@ from outcry.settings import Settings
 from outcry.telemetry.traces import Tracer
 from outcry.wiring.embedded import Exchange
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 KEY, SECRET = "outcry-demo-key-1", "outcry-demo-secret-1"
 
 

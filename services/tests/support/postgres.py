@@ -125,7 +125,7 @@ async def own(storage: Storage, owner: str, part: int = 0) -> None:
 
 async def until(database: str, question: str) -> None:
     """Asks again and again until there is a row."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not await asyncio.to_thread(ask, database, question):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)

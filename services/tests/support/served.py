@@ -8,6 +8,7 @@ from typing import Any
 import uvicorn
 
 from outcry.roles.stream.protocol import StreamProtocol
+from tests.support.inprocess import until
 
 
 @contextlib.asynccontextmanager
@@ -19,10 +20,7 @@ async def served(app: Any, **settings: Any) -> AsyncIterator[str]:
     )  # fmt: skip
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
-    for _ in range(500):
-        if server.started:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: server.started)
     try:
         yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:

@@ -23,6 +23,7 @@ from outcry.roles.stream.userdata import UserStreams
 from outcry.roles.stream.wsapi import WsApi
 from outcry.rows import TradeRow
 from tests.support.gated import ACCOUNT, KEY, SECRET, TABLE, Gated, gated
+from tests.support.inprocess import PATIENCE_SECONDS, until
 from tests.support.prints import BTCUSD
 from tests.support.served import served
 
@@ -73,10 +74,19 @@ class Stage:
         return self.front.clock.now_ms()
 
     async def client(self, path: str) -> ClientConnection:
-        """A connected client, closed with the stage."""
-        client = await connect(f"ws://{self.address}{path}", max_size=None)
+        """A connected client that the role knows of, closed with the stage."""
+        known = self._clients()
+        client = await connect(f"ws://{self.address}{path}", max_size=None, max_queue=None)
         self.opened.append(client)
+        await until(lambda: bool(self._clients() - known))
         return client
+
+    def _clients(self) -> set[Any]:
+        return {*self.sockets.clients, *self.api.clients, *self.native.clients}
+
+    async def settled(self) -> None:
+        """Waits until the hub has read all that it wants to know of BTCUSD."""
+        await until(lambda: all(isinstance(key, tuple) and key[1] != BTCUSD.symbol_id for key in self.hub._reads))
 
     def signed(self, secret: str = SECRET, **params: Any) -> dict[str, Any]:
         """WebSocket API parameters with key, timestamp and signature."""
@@ -86,7 +96,7 @@ class Stage:
 
 async def heard(client: ClientConnection) -> Any:
     """The client's next message."""
-    return json.loads(await asyncio.wait_for(client.recv(), 5))
+    return json.loads(await asyncio.wait_for(client.recv(), PATIENCE_SECONDS))
 
 
 async def silent(client: ClientConnection, seconds: float = 0.15) -> bool:

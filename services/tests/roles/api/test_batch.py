@@ -16,7 +16,7 @@ from outcry.roles.api.params import Recipe
 from outcry.roles.api.tickets import Answer, Key
 from outcry.rows import KEY_KEPT_MS
 from outcry.wiring.embedded import Exchange
-from tests.support.inprocess import until
+from tests.support.inprocess import PATIENCE_SECONDS, until
 from tests.support.traders import ORDER, market
 
 
@@ -202,7 +202,7 @@ async def test_a_request_that_sleeps_within_a_batch_places_nothing_once_a_retry_
 
         monkeypatch.setattr(desk, "submit_all", sleep)
         slow = asyncio.create_task(one.send(BATCH, batch, "key-1"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await one.open_orders():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         status, body, headers = await one.send(BATCH, batch, "key-1")

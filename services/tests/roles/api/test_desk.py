@@ -24,7 +24,7 @@ from outcry.roles.api.errors import Refusal
 from outcry.roles.api.intents import Cancel, CancelOpen, Place, Replace
 from outcry.roles.engine.engine import Engine
 from outcry.settings import Settings
-from tests.support.inprocess import until
+from tests.support.inprocess import PATIENCE_SECONDS, until
 
 ONE, TWO = 1001, 1002
 
@@ -44,12 +44,14 @@ class Wire:
         self.trouble = ""
         self.held_back: asyncio.Event | None = None
         self.waiting = 0  # commands that were held back
+        self.cut = 0  # attempts that did not get through
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
 
     async def append(self, frames: Sequence[tuple[int, bytes]]) -> list[int]:
         if self.trouble == "before":
+            self.cut += 1
             raise OutOfService("cut")
         if self.held_back is not None:
             self.waiting += sum(len(decode_frame(frame).commands) for _, frame in frames)
@@ -357,7 +359,7 @@ async def test_a_bug_leaves_nobody_waiting_and_the_desk_can_be_run_again(tmp_pat
 
 
 async def _until(s: Shop, name: str, status: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             row = await s.store.ledger.order(ONE, s.instrument.symbol_id, None, name)
             if row is not None and row.status == status:

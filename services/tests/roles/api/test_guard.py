@@ -10,6 +10,7 @@ import pytest
 from outcry.roles.api import guard, wire
 from outcry.roles.api.guard import GuardedHttp
 from tests.support.gated import gated
+from tests.support.inprocess import PATIENCE_SECONDS
 from tests.support.served import served
 
 PING = b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -17,8 +18,8 @@ PING = b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture
 async def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
-    monkeypatch.setattr(guard, "HEAD_SECONDS", 0.2)
-    monkeypatch.setattr(wire, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(guard, "HEAD_SECONDS", 0.6)
+    monkeypatch.setattr(wire, "BODY_SECONDS", 0.6)
     async with gated(tmp_path) as front, served(front.app, http=GuardedHttp) as running:
         yield running
 
@@ -31,7 +32,7 @@ async def say(address: str, *pieces: bytes) -> tuple[int, dict[str, str], bytes]
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
-        return await asyncio.wait_for(response(reader), 5)
+        return await asyncio.wait_for(response(reader), PATIENCE_SECONDS)
     finally:
         writer.close()
 

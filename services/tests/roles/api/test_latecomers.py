@@ -11,6 +11,7 @@ from outcry.market.terms import CANCELED, FILLED, NEW
 from outcry.roles.api.intents import Amend, Replace
 from outcry.roles.api.latecomers import UNAPPLIED_SECONDS
 from tests.roles.api.test_desk import ONE, TWO, DeafFeed, shop
+from tests.support.inprocess import until
 
 
 async def test_outcomes_that_are_not_delivered_are_read_from_the_ledger(tmp_path: Path) -> None:
@@ -36,9 +37,9 @@ async def test_the_ledger_is_not_asked_about_orders_that_wait_to_be_applied(
 
         monkeypatch.setattr(s.store.ledger, "orders_by_id", noted)
         work = [asyncio.create_task(s.desk.submit(s.place("buy 10@5000", f"n{n}"))) for n in range(20)]
-        await asyncio.sleep(UNAPPLIED_SECONDS - 0.5)
-        assert looks == []
-        await asyncio.sleep(1.0)
+        began = asyncio.get_running_loop().time()
+        await until(lambda: bool(looks))
+        assert asyncio.get_running_loop().time() - began > UNAPPLIED_SECONDS - 0.5
         assert [len(order_ids) for order_ids in looks] == [20]
         looks.clear()
         await s.start_engine()

@@ -13,6 +13,7 @@ from outcry.roles.api.cashier import Cashier
 from outcry.roles.api.intents import CancelOpen
 from outcry.roles.api.tickets import Answer, Request, Ticket
 from tests.roles.api.test_desk import ONE, DeafFeed, shop
+from tests.support.inprocess import until
 from tests.support.storage import ALICE, MONEY, USD, fund, posting, sqlite_storage
 from tests.support.traders import ORDER, market
 
@@ -25,10 +26,7 @@ async def test_a_cancel_of_an_order_that_never_came_is_answered_with_what_become
     async with shop(tmp_path, reply_timeout_seconds=5.0) as s:
         s.wire.trouble = "before"
         lost = asyncio.create_task(s.desk.submit(s.place("buy 10@5000", "a", window_ms=800)))
-        async with asyncio.timeout(5):
-            while await s.store.ledger.order(ONE, s.instrument.symbol_id, None, "a") is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
-            await asyncio.sleep(0.02)
+        await until(lambda: s.wire.cut > 0)
         s.wire.trouble = ""
         cancel = asyncio.create_task(s.desk.submit(s.cancel(client_order_id="a")))
         await asyncio.sleep(0.9)
@@ -47,9 +45,7 @@ async def test_a_cancel_of_all_tells_every_order_that_it_ended_before_it_came(
         here = await s.desk.submit(s.place("buy 10@5000", "here"))
         s.wire.held_back = asyncio.Event()
         coming = [asyncio.create_task(s.desk.submit(s.place("buy 10@5000", name))) for name in ("a", "b")]
-        async with asyncio.timeout(5):
-            while s.wire.waiting < 2:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        await until(lambda: s.wire.waiting == 2)
         sent, s.wire.held_back = s.wire.held_back, None
         every = asyncio.create_task(s.desk.submit(CancelOpen(instrument=s.instrument, account=ONE)))
         await asyncio.sleep(0.4)

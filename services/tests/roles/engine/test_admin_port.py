@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from outcry.roles.engine.witness import WINDOW
 from outcry.telemetry import Telemetry
 from tests.support.fleet import Fleet, fleet
 
+PATIENCE_SECONDS = 30.0
 EXAMPLES = sorted((Path(__file__).parent / "admin_port").glob("*.json"))
 TOKEN = {"Authorization": "Bearer open sesame"}
 
@@ -58,6 +59,13 @@ class Pods:
         assert answer.status_code < 300, answer.text
         return answer.json()
 
+    async def told(self, pod: str, fits: Callable[[Any], bool], path: str = "/v1/status") -> Any:
+        """What a pod says once it fits: it looks at the leases and the log's end now and then."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not fits(said := await self.ask(pod, "GET", path)):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        return said
+
 
 @contextlib.asynccontextmanager
 async def two_pods(folder: Path) -> AsyncIterator[Pods]:
@@ -69,6 +77,17 @@ async def two_pods(folder: Path) -> AsyncIterator[Pods]:
         yield pods
         for http in pods.http.values():
             await http.aclose()
+
+
+def is_up_to_date(status: Any) -> bool:
+    """Whether an engine has seen the ends of its partitions' logs, and its leases a moment ago."""
+    lags = [row["end_offset"] - row["next_offset"] for row in status["owned"] if row["next_offset"]]
+    return len(lags) == 2 and {*lags} <= {-1, 0, 1} and bool(status["leases_age_ms"] < 1_000)
+
+
+def digests(hashes: Any) -> set[tuple[int, str]]:
+    """The windows of a partition's events by where they begin, with their hashes."""
+    return {(each["from_offset"], each["digest"]) for each in hashes["windows"]}
 
 
 def same_shape(example: Any, real: Any) -> bool:
@@ -97,17 +116,13 @@ async def test_the_real_engine_answers_as_the_examples_say(path: Path, tmp_path:
 async def test_status_tells_what_is_owned_and_how_far_it_is(tmp_path: Path) -> None:
     async with two_pods(tmp_path) as pods:
         await pods.engines.assert_answered(await pods.engines.load(0.3))
-        await asyncio.sleep(0.7)
-        status = await pods.ask("engine-0", "GET", "/v1/status")
+        await pods.engines.room.caught_up()
+        status = await pods.told("engine-0", is_up_to_date)
         assert [(row["partition"], row["state"]) for row in status["owned"]] == [(0, "running"), (1, "running")]
-        for row in status["owned"]:
-            assert row["next_offset"] > 0 and row["end_offset"] - row["next_offset"] in (-1, 0, 1)
         assert {row["owner"] for row in status["leases"]} == {"engine-0/1"}
-        assert status["leases_age_ms"] < 1_000
         await pods.engines.room.journal([pods.engines.room.order("buy 1@1", order_id=9_999, valid_until_ms=1 << 50)])
         await pods.engines.room.until(lambda: 0 in pods.engines.engines["engine-0"].halted)
-        await asyncio.sleep(0.6)
-        status = await pods.ask("engine-0", "GET", "/v1/status")
+        status = await pods.told("engine-0", lambda status: status["leases"][0]["halted"])
         halted = status["owned"][0]
         assert (halted["state"], "9999" in halted["reason"]) == ("halted", True)
         assert [row["halted"] for row in status["leases"]] == [True, False]
@@ -123,7 +138,7 @@ async def test_a_release_moves_one_partition_to_the_pod_that_is_named(tmp_path: 
         asked = await pods.ask("engine-0", "POST", "/v1/partitions/1/release", {"to": "engine-1"})
         assert asked == {"partition": 1, "to": "engine-1", "done": False}
         await pods.engines.until_owned(**{"engine-0": 1, "engine-1": 1})
-        await asyncio.sleep(0.6)
+        await pods.told("engine-0", lambda status: status["leases"][1]["owner"] == "engine-1/1")
         again = await pods.ask("engine-0", "POST", "/v1/partitions/1/release", {"to": "engine-1"})
         assert again == {"partition": 1, "to": "engine-1", "done": True}
         other = await pods.http["engine-0"].post("/v1/partitions/1/release", json={"to": "engine-0"})
@@ -156,11 +171,10 @@ async def test_owner_and_shadow_hash_the_same_events(tmp_path: Path) -> None:
         while len(sent) < 2 * 4 * WINDOW:
             sent += await pods.engines.load(0.5)
         await pods.engines.assert_answered(sent)
-        await asyncio.sleep(1)
-        told = [await pods.ask(pod, "GET", "/v1/hashes?partition=0") for pod in ("engine-0", "engine-1")]
-        seen = [{each["from_offset"]: each["digest"] for each in hashes["windows"]} for hashes in told]
-        both = seen[0].keys() & seen[1].keys()
-        assert len(both) >= 2 and all(seen[0][offset] == seen[1][offset] for offset in both)
+        own = digests(await pods.ask("engine-0", "GET", "/v1/hashes?partition=0"))
+        told = await pods.told("engine-1", lambda told: len(own & digests(told)) >= 2, "/v1/hashes?partition=0")
+        seen = [dict(own), dict(digests(told))]
+        assert all(seen[0][offset] == seen[1][offset] for offset in seen[0].keys() & seen[1].keys())
         assert len(set(seen[0].values())) == len(seen[0])
         assert canary.sessions == {}, "a shadow owns nothing"
 

@@ -14,7 +14,7 @@ from outcry.market.commands import CancelOrder, PlaceOrder
 from outcry.market.terms import CANCELED, EXPIRED, FILLED, NEW, PENDING_NEW, STOP_LOSS_LIMIT, WORKING
 from outcry.ports import Outcome, OutcomeUnknown, OutOfService
 from outcry.rows import PartBatch
-from tests.support.engine_room import ANN, BEN, EngineRoom, engine_room, list_of
+from tests.support.engine_room import ANN, BEN, PATIENCE_SECONDS, EngineRoom, engine_room, list_of
 from tests.support.feeds import SlowFeed
 
 
@@ -154,10 +154,12 @@ async def test_a_voided_order_that_was_canceled_meanwhile_is_canceled(tmp_path: 
 async def test_log_time_moves_where_nobody_trades(tmp_path: Path) -> None:
     async with engine_room(tmp_path, partitions=2) as room:
         before = await room.store.ledger.partitions()
-        await asyncio.sleep(1.4)
-        after = await room.store.ledger.partitions()
-        for old, new in zip(before, after, strict=True):
-            assert new.log_time > old.log_time and new.next_offset > old.next_offset
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not all(  # noqa: ASYNC110
+                new.log_time > old.log_time and new.next_offset > old.next_offset
+                for old, new in zip(before, await room.store.ledger.partitions(), strict=True)
+            ):
+                await asyncio.sleep(0.05)
 
 
 async def test_a_record_that_is_no_frame_becomes_a_dead_letter_and_trading_goes_on(tmp_path: Path) -> None:
@@ -391,7 +393,7 @@ async def test_an_engine_whose_feed_has_a_bug_ends_with_its_next_commit_and_can_
             await room.journal([order])
             await room.caught_up()
         with pytest.raises(ZeroDivisionError):
-            await asyncio.wait_for(room.running, 5)
+            await asyncio.wait_for(room.running, PATIENCE_SECONDS)
         broken.is_broken = False
         await room.start()
         assert len(await room.place(room.order("sell 1@902", BEN))) == 1

@@ -9,22 +9,37 @@ import pytest
 from outcry.adapters.sqlite import lease, results
 from outcry.leases import RESERVED
 from outcry.ports import Journal, JournalBroken, Ledger, Restoring
+from outcry.roles.engine import sharing
 from outcry.rows import PartState, Record
+from tests.support import pg_room
 from tests.support.engine_room import EngineRoom
 from tests.support.feeds import SlowFeed
 from tests.support.fleet import fleet
 from tests.support.pg_room import PgRoom
 
-LEASE_MS = 1_000
+LEASE_MS = 5_000  # so long that no engine loses its partitions because this machine is busy
+SHORT_LEASE_MS = 1_000
+SHARE_SECONDS = 0.5
 ROOMS = {"postgres": PgRoom, "sqlite": EngineRoom}
 STANDING_SECONDS = 2.5  # a reservation that nobody takes up stands for 3 s
-PLANNED_SECONDS = 1.0  # without answers, at most, while a partition is handed over
+PLANNED_SECONDS = LEASE_MS / 2_000  # without answers, at most, while a partition is handed over
+
+
+@pytest.fixture
+def lease_ms() -> int:
+    """How long the store's leases are."""
+    return LEASE_MS
 
 
 @pytest.fixture(autouse=True)
-def _short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (lease, results):
-        monkeypatch.setattr(module, "LEASE_MS", LEASE_MS)
+def _quickly(monkeypatch: pytest.MonkeyPatch, lease_ms: int) -> None:
+    """Leases of that length, and engines that share in less time than they take in a cluster."""
+    for module in (lease, results, pg_room):
+        monkeypatch.setattr(module, "LEASE_MS", lease_ms)
+    monkeypatch.setattr(sharing, "SHARE_SECONDS", SHARE_SECONDS)
+
+
+short_leases = pytest.mark.parametrize("lease_ms", [SHORT_LEASE_MS], ids=["short leases"])  # to be waited for
 
 
 @pytest.fixture(params=sorted(ROOMS))
@@ -39,7 +54,7 @@ async def test_who_comes_second_gets_its_share(tmp_path: Path) -> None:
         await engines.launch("b")
         await engines.until_owned(a=2, b=2)
         epochs = {part: row.epoch for part, row in (await engines.leases()).items()}
-        await asyncio.sleep(3)
+        await asyncio.sleep(4 * SHARE_SECONDS)
         assert {part: row.epoch for part, row in (await engines.leases()).items()} == epochs, "nothing flaps"
 
 
@@ -50,6 +65,7 @@ async def test_three_that_start_at_once_come_to_fair_shares(tmp_path: Path, kind
         await engines.assert_answered(await engines.load(0.3))
 
 
+@short_leases
 async def test_the_partitions_of_a_killed_engine_are_taken_over_and_lose_nothing(
     tmp_path: Path, kind: type[EngineRoom]
 ) -> None:
@@ -57,17 +73,17 @@ async def test_the_partitions_of_a_killed_engine_are_taken_over_and_lose_nothing
         await engines.launch("a")
         await engines.launch("b")
         await engines.until_owned(a=2, b=2)
-        load = asyncio.create_task(engines.load(3))
-        await asyncio.sleep(0.5)
-        await engines.kill("a")
-        await engines.until_owned(b=4)
-        sent = await load
+        async with engines.loaded() as sent:
+            await asyncio.sleep(0.5)
+            await engines.kill("a")
+            await engines.until_owned(b=4)
         await engines.room.caught_up()
         rows = await engines.room.store.ledger.orders_by_id(range(1, len(sent) + 1))
         assert len(rows) == len(sent)
         assert max(engines.told.values()) == 1, "an answer may be lost with its engine, never doubled"
 
 
+@short_leases
 async def test_an_engine_that_hung_and_comes_back_commits_and_publishes_nothing(
     tmp_path: Path, kind: type[EngineRoom]
 ) -> None:
@@ -89,12 +105,12 @@ async def test_a_planned_hand_over_under_load_loses_and_doubles_nothing_and_is_q
 ) -> None:
     async with fleet(tmp_path, 4, kind) as engines:
         await engines.launch("a")
-        load = asyncio.create_task(engines.load(8))
-        await asyncio.sleep(0.2)
-        engines.pauses.clear()
-        await engines.launch("b")
-        await engines.until_owned(a=2, b=2)
-        await engines.assert_answered(await load)
+        async with engines.loaded() as sent:
+            await asyncio.sleep(0.2)
+            engines.pauses.clear()
+            await engines.launch("b")
+            await engines.until_owned(a=2, b=2)
+        await engines.assert_answered(sent)
         print("longest pause of each partition:", {part: round(s, 3) for part, s in engines.pauses.items()})
         assert max(engines.pauses.values()) < PLANNED_SECONDS
 
@@ -127,10 +143,9 @@ async def test_who_drains_gives_everything_away_and_takes_nothing(tmp_path: Path
         await engines.launch("b")
         await engines.launch("c")
         await engines.until_owned(a=2, b=1, c=1)
-        load = asyncio.create_task(engines.load(2))
-        engines.engines["a"].sharing.drain(1)
-        await engines.until_owned(a=0, b=2, c=2)
-        sent = await load
+        async with engines.loaded() as sent:
+            engines.engines["a"].sharing.drain(1)
+            await engines.until_owned(a=0, b=2, c=2)
         await engines.assert_answered(sent)
         await asyncio.sleep(0.5)
         assert await engines.owned() == {"a": 0, "b": 2, "c": 2}
@@ -144,14 +159,14 @@ async def test_a_partition_that_is_given_to_one_who_begins_to_drain_does_not_sta
         for pod in "abc":
             await engines.launch(pod)
         await engines.until_owned(a=2, b=2, c=2)
-        load = asyncio.create_task(engines.load(6))
-        engines.engines["b"].sharing.drain(1)
-        async with asyncio.timeout(5):
-            while "c" not in {offer.pod for offer in engines.engines["b"].sharing.leaving.values()}:  # noqa: ASYNC110
-                await asyncio.sleep(0)
-        engines.engines["c"].sharing.drain(1)  # what it accepted is on its way to it
-        await engines.until_owned(a=6, b=0, c=0)
-        await engines.assert_answered(await load)
+        async with engines.loaded() as sent:
+            engines.engines["b"].sharing.drain(1)
+            async with asyncio.timeout(30):
+                while "c" not in {offer.pod for offer in engines.engines["b"].sharing.leaving.values()}:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            engines.engines["c"].sharing.drain(1)  # what it accepted is on its way to it
+            await engines.until_owned(a=6, b=0, c=0)
+        await engines.assert_answered(sent)
         assert max(engines.pauses.values()) < STANDING_SECONDS
 
 
@@ -197,6 +212,7 @@ async def test_an_engine_with_claims_on_what_is_reserved_takes_nothing_else(tmp_
         assert list(canary.sessions) == [1]
 
 
+@short_leases
 async def test_a_halted_partition_stays_halted_and_the_others_move_on(tmp_path: Path) -> None:
     async with fleet(tmp_path, 3) as engines:
         await engines.launch("a")
@@ -244,13 +260,14 @@ class BrokenJournal:
         return await self._journal.read(positions, max_records, wait_seconds)
 
 
+@short_leases
 async def test_leases_are_kept_while_the_first_partitions_take_longer_to_load_than_a_lease(tmp_path: Path) -> None:
     async with fleet(tmp_path, 2) as engines:
         slow = SlowLoads(engines.room.store.ledger)
         first = asyncio.create_task(engines.launch("a", ledger=slow))
         await asyncio.sleep(0.1)
         second = await engines.launch("b")
-        await asyncio.sleep(1.5 * LEASE_MS / 1000)
+        await asyncio.sleep(1.5 * SHORT_LEASE_MS / 1000)
         assert second.sessions == {} and {row.owner for row in (await engines.leases()).values()} == {"a/1"}
         slow.ends.set()
         assert len((await first).sessions) == 2

@@ -1,6 +1,5 @@
 """Who follows an account hears of each of its events, or that some may be missing: engines on PostgreSQL and Redis."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +13,13 @@ from outcry.adapters.redis import RedisListener, RedisPublisher
 from outcry.adapters.redis import listener as listener_module
 from outcry.market.terms import LIMIT_MAKER
 from outcry.ports import Execution, OutcomeUnknown, Publication
+from outcry.roles.engine import sharing
 from outcry.rows import PartBatch
 from tests.support.engine_room import ANN, BEN
 from tests.support.feeds import until
 from tests.support.fleet import Fleet, fleet
 from tests.support.lonely import LonelyRedis, lonely_redis
 from tests.support.pg_room import PgRoom
-
-TOLD_SECONDS = 5.0
 
 
 class Mortal:
@@ -116,8 +114,9 @@ async def cluster(folder: Path, partitions: int = 1) -> AsyncIterator[Cluster]:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ledger is looked at often."""
+    """The ledger is looked at often, and partitions are shared quickly."""
     monkeypatch.setattr(listener_module, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(sharing, "SHARE_SECONDS", 0.5)
 
 
 async def test_private_events_alone_of_an_engine_that_died_between_commit_and_telling_are_missed(
@@ -134,7 +133,7 @@ async def test_private_events_alone_of_an_engine_that_died_between_commit_and_te
         await made.kill("a")
         assert made.missed == 0
         way = await made.launch("b")
-        await until(lambda: made.missed == 1, TOLD_SECONDS)
+        await until(lambda: made.missed == 1)
         assert lost not in made.heard
         last = await made.place("buy 1@901")
         await until(lambda: last in made.heard)
@@ -148,7 +147,7 @@ async def test_events_of_a_commit_of_which_the_engine_never_learned_are_missed(t
         to_ledger = made.engines.ways["a"]
         to_ledger._ledger = Forgetful(to_ledger._ledger)
         lost = await made.place("buy 1@1000", type=LIMIT_MAKER)
-        await until(lambda: made.missed == 1, TOLD_SECONDS)
+        await until(lambda: made.missed == 1)
         assert lost not in made.heard
         last = await made.place("buy 1@901")
         await until(lambda: last in made.heard)
@@ -162,7 +161,7 @@ async def test_nobody_has_to_come_after_an_engine_for_what_it_kept_back_to_be_mi
         way.is_dead = True
         await made.place("buy 1@900")
         await made.kill("a")
-        await until(lambda: made.missed == 1, TOLD_SECONDS)
+        await until(lambda: made.missed == 1)
 
 
 async def test_an_engine_that_takes_over_from_an_emptied_redis_keeps_nothing_back_in_silence(tmp_path: Path) -> None:
@@ -174,7 +173,7 @@ async def test_an_engine_that_takes_over_from_an_emptied_redis_keeps_nothing_bac
         await until(lambda: not way.feed.behind)
         assert not way.feed.follows(ANN), "nothing is to be tested where it knows already"
         lost = await made.place("buy 1@900")
-        await until(lambda: made.missed == 1, TOLD_SECONDS)
+        await until(lambda: made.missed == 1)
         assert lost not in made.heard
         await made.known(way)
         last = await made.place("buy 1@901")
@@ -185,14 +184,14 @@ async def test_an_engine_that_takes_over_from_an_emptied_redis_keeps_nothing_bac
 async def test_engines_that_start_and_hand_over_under_load_let_no_follower_start_again(tmp_path: Path) -> None:
     async with cluster(tmp_path, 4) as made:
         await made.known(await made.launch("a"))
-        load = asyncio.create_task(made.engines.load(6))
-        await made.launch("b")
-        await made.engines.until_owned(a=2, b=2)
-        await made.launch("c")
-        assert await made.engines.depart("a")
-        assert await made.engines.depart("b")
-        await made.engines.until_owned(c=4)
-        sent = await load
+        async with made.engines.loaded() as sent:
+            await made.launch("b")
+            await made.engines.until_owned(a=2, b=2)
+            await made.launch("c")
+            assert await made.engines.depart("a")
+            assert await made.engines.depart("b")
+            await made.engines.until_owned(c=4)
+            await until(lambda: len(sent) > 250)
         await made.engines.room.caught_up()
         rows = await made.engines.room.store.ledger.orders_by_id(range(1, len(sent) + 1))
         placed = {row.order_id for row in rows if row.account_id == ANN}

@@ -12,7 +12,7 @@ from tests.support.inprocess import running
 from tests.support.served import served
 from tests.support.stage import heard
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Streams and the WebSocket API with the whole exchange behind them."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class Floor:
         self.rest = client
 
     def connect(self, path: str) -> Any:
-        return connect(f"ws://{self.address}{path}", max_size=None)
+        return connect(f"ws://{self.address}{path}", max_size=None, max_queue=None)  # the unread must not delay the end
 
 
 @pytest.fixture
@@ -49,12 +50,22 @@ async def log_on(client: ClientConnection) -> None:
     assert (await called(client, "session.logon", params | {"signature": signature}))["status"] == 200
 
 
-async def events_so_far(client: ClientConnection) -> AsyncIterator[dict[str, Any]]:
-    while True:
-        try:
-            yield json.loads(await asyncio.wait_for(client.recv(), 0.2))["event"]
-        except TimeoutError:
-            return
+async def events_until(
+    client: ClientConnection, is_all: Callable[[list[dict[str, Any]]], bool]
+) -> list[dict[str, Any]]:
+    """Events up to the last that is expected, and those that follow it at once."""
+    told: list[dict[str, Any]] = []
+    while not is_all(told):
+        told.append((await heard(client))["event"])
+    with contextlib.suppress(TimeoutError):
+        while True:
+            told.append(json.loads(await asyncio.wait_for(client.recv(), 0.2))["event"])
+    return told
+
+
+def free_of(events: list[dict[str, Any]]) -> dict[str, str]:
+    """What is free of each asset by the newest event that names it."""
+    return {each["a"]: each["f"] for event in events if event["e"] == "outboundAccountPosition" for each in event["B"]}
 
 
 def limit(number: int, side: str, price: int) -> str:
@@ -122,7 +133,7 @@ async def test_an_amended_leg_is_told_with_its_list_and_the_waiting_one_still_wa
         await called(trading, "order.amend.keepPriority", amend | {"newClientOrderId": "thin"})
         await called(trading, "order.amend.keepPriority", amend | {"origClientOrderId": "thin", "newQty": "0.004",
                                                                    "newClientOrderId": "thin"})  # fmt: skip
-        told = [event async for event in events_so_far(listening)]
+        told = await events_until(listening, lambda told: sum(event.get("x") == "REPLACED" for event in told) == 4)
     lists = [(event["l"], [leg["c"] for leg in event["O"]]) for event in told if event["e"] == "listStatus"]
     assert lists == [("EXEC_STARTED", ["above", "below"]), ("UPDATED", ["thin", "below"])]
     amended = [event for event in told if event.get("x") == "REPLACED"]
@@ -168,12 +179,10 @@ async def test_money_that_comes_or_goes_is_told_once_with_the_new_balance(floor:
         for _ in range(2):  # the second moves nothing
             await ask_running(tmp_path, "accounts.deposit", deposit)
         await ask_running(tmp_path, "accounts.withdraw", deposit | {"asset": "BTC", "reference": "wire 2"})
-        await asyncio.sleep(0.3)
-        told = [event async for event in events_so_far(listening)]
+        told = await events_until(listening, lambda told: free_of(told).get("BTC") == "95.00000000")
     updates = [(event["a"], event["d"]) for event in told if event["e"] == "balanceUpdate"]
     assert updates == [("USD", "5.00000000"), ("BTC", "-5.00000000")]
-    free = {each["a"]: each["f"] for event in told if event["e"] == "outboundAccountPosition" for each in event["B"]}
-    assert free == {"USD": "10000005.00000000", "BTC": "95.00000000"}
+    assert free_of(told) == {"USD": "10000005.00000000", "BTC": "95.00000000"}
 
 
 async def test_a_trade_has_one_time_wherever_it_is_told(floor: Floor) -> None:

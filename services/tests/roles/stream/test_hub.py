@@ -15,6 +15,7 @@ from outcry.roles.stream.frames import payload_of
 from outcry.roles.stream.hub import Hub
 from outcry.roles.stream.link import RESTART
 from outcry.roles.stream.names import StreamName, parse
+from tests.support.inprocess import until
 from tests.support.prints import trade
 from tests.support.sockets import Socket
 from tests.support.stage import Stage, staged
@@ -51,19 +52,15 @@ async def test_the_beat_follows_the_clock_and_survives_a_failure(
     beating = asyncio.create_task(hub.supervise())
     try:
         await stage.happen((BUY, 90, 1))
-        await asyncio.sleep(0.25)
-        assert len(listener.frames) == 1
+        await until(lambda: len(listener.frames) == 1)
         hub.subscribe(stream("ethusd@depth"), Breaking(), RAW)
         hub.subscribe(stream("btcusd@depth@100ms"), Breaking(), COMBINED)
         await stage.happen((BUY, 91, 1))
-        await asyncio.sleep(0.25)
-        assert "Windows of the market streams could not be ended." in caplog.text
+        await until(lambda: "Windows of the market streams could not be ended." in caplog.text)
         hub.subscribe(stream("btcusd@depth5"), Breaking(), RAW)
-        await asyncio.sleep(0.25)
-        assert "A beat of the market streams failed." in caplog.text
+        await until(lambda: "A beat of the market streams failed." in caplog.text)
         await stage.happen((BUY, 92, 1))
-        await asyncio.sleep(0.25)
-        assert len(listener.frames) == 3
+        await until(lambda: len(listener.frames) == 3)
     finally:
         beating.cancel()
         cutting.cancel()
@@ -86,7 +83,7 @@ async def test_a_book_is_kept_while_somebody_needs_it(stage: Stage) -> None:
     assert board.book is None
     hub.subscribe(stream("btcusd@depth5"), listener, RAW)
     hub.subscribe(stream("!bookTicker"), listener, RAW)
-    await asyncio.sleep(0.01)
+    await stage.settled()
     await stage.happen((BUY, 91, 1))
     assert board.best() == ((91, 1), (95, 1))
     hub.unsubscribe(stream("btcusd@depth5"), listener, RAW)
@@ -100,7 +97,7 @@ async def test_what_happens_while_the_book_is_read_is_in_the_book(stage: Stage) 
     await stage.happen((BUY, 90, 1))
     hub.subscribe(stream("btcusd@depth5@100ms"), listener, RAW)
     await stage.happen((BUY, 91, 2))
-    await asyncio.sleep(0.01)
+    await stage.settled()
     await stage.happen((BUY, 92, 3))
     stage.beat()
     told = msgspec.json.decode(payload_of(listener.frames[-1])[1])
@@ -111,11 +108,11 @@ async def test_what_happens_while_the_book_is_read_is_in_the_book(stage: Stage) 
 async def test_statistics_are_read_anew_after_a_gap(stage: Stage) -> None:
     hub, listener = stage.hub, Socket()
     hub.subscribe(stream("!miniTicker@arr"), listener, RAW)
-    await asyncio.sleep(0.05)
+    await stage.settled()
     kept = hub._boards[1].rolling
     stage.seq += 3
     await stage.happen(trades=(trade(9),))
-    await asyncio.sleep(0.05)
+    await stage.settled()
     again = hub._boards[1].rolling
     assert again is not kept
     assert again is not None
@@ -135,7 +132,7 @@ async def test_a_newcomer_hears_the_book_at_once_and_the_others_not_again(stage:
     hub, early, late = stage.hub, Socket(), Socket()
     await stage.happen((BUY, 90, 1))
     hub.subscribe(stream("btcusd@depth5@100ms"), early, RAW)
-    await asyncio.sleep(0.01)
+    await stage.settled()
     stage.beat()
     told = len(early.frames)
     hub.subscribe(stream("btcusd@depth5@100ms"), late, RAW)
@@ -155,7 +152,7 @@ async def test_every_stream_process_emits_the_same_frames(stage: Stage) -> None:
     for hub, listeners in heard.items():
         for name, listener in listeners.items():
             hub.subscribe(stream(name), listener, RAW)
-    await asyncio.sleep(0.01)
+    await stage.settled()
     for hub, each in heard.items():
         hub.beat(stage.front.clock.now_ms())  # welcomes them
         for listener in each.values():

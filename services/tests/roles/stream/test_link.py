@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from outcry.roles.stream import link as link_module
 from outcry.roles.stream.frames import text_frame
 from outcry.roles.stream.link import MAX_WAITING_BYTES, TRANSPORT, Link
+from tests.support.inprocess import PATIENCE_SECONDS, until
 from tests.support.served import served
 
 MASK = b"mask"
@@ -39,7 +40,7 @@ async def closed_with(client: ClientConnection) -> int | None:
     """Reads to the end and returns the close code."""
     with pytest.raises(ConnectionClosed) as caught:
         while True:
-            await asyncio.wait_for(client.recv(), 10)
+            await asyncio.wait_for(client.recv(), PATIENCE_SECONDS)
     return caught.value.rcvd.code if caught.value.rcvd else None
 
 
@@ -101,7 +102,7 @@ async def test_a_bad_frame_is_answered_with_a_close_frame(wire: bytes, code: int
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(reader.read(1), 0.2)
         else:
-            head = await asyncio.wait_for(reader.readexactly(4), 5)
+            head = await asyncio.wait_for(reader.readexactly(4), PATIENCE_SECONDS)
             assert head[0] == 0x88
             assert int.from_bytes(head[2:], "big") == code
         writer.close()
@@ -114,7 +115,7 @@ async def test_a_client_that_never_reads_is_closed_and_the_others_are_not(monkey
         await reading.send("hello")
         await reading.recv()
         _, writer = await _raw(address)
-        await asyncio.sleep(0.05)
+        await until(lambda: len(echo.links) == 2)
         frame = text_frame(b"x" * 60_000)
         for _ in range(400):
             for each in echo.links:
@@ -123,7 +124,7 @@ async def test_a_client_that_never_reads_is_closed_and_the_others_are_not(monkey
         assert [each.too_slow for each in echo.links] == [False, True]
         await asyncio.sleep(0.4)
         with pytest.raises(OSError):
-            for _ in range(50):
+            for _ in range(2_000):
                 writer.write(b"\x89\x80" + MASK)
                 await writer.drain()
                 await asyncio.sleep(0.01)
@@ -132,11 +133,11 @@ async def test_a_client_that_never_reads_is_closed_and_the_others_are_not(monkey
 
 
 async def test_a_client_that_lags_for_long_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "LAG_SECONDS", 0.2)
+    monkeypatch.setattr(link_module, "LAG_SECONDS", 1.0)
     echo = Echo()
     async with served(echo) as address:
         _, writer = await _raw(address)
-        await asyncio.sleep(0.05)
+        await until(lambda: bool(echo.links))
         [slow] = echo.links
         outlet = slow._outlet
         while outlet.get_write_buffer_size() < 2 * link_module.LAG_BYTES:
@@ -144,7 +145,7 @@ async def test_a_client_that_lags_for_long_is_closed(monkeypatch: pytest.MonkeyP
             await asyncio.sleep(0)
         assert not slow.closed
         assert outlet.get_write_buffer_size() < MAX_WAITING_BYTES
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.1)
         slow.push(text_frame(b"one more"))
         await asyncio.sleep(0)
         assert slow.too_slow
@@ -158,15 +159,15 @@ async def test_a_connection_ends_after_its_lifetime(monkeypatch: pytest.MonkeyPa
 
 
 async def test_the_server_pings_and_takes_the_pong() -> None:
-    async with served(Echo(), ws_ping_interval=0.05, ws_ping_timeout=0.3) as address:
+    async with served(Echo(), ws_ping_interval=0.05, ws_ping_timeout=1.0) as address:
         async with connect(f"ws://{address}/ws") as client:
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1.5)
             await client.send(json.dumps("alive"))
             assert await client.recv() == '"alive"'
         reader, writer = await _raw(address)
-        pinged = await asyncio.wait_for(reader.readexactly(2), 5)
+        pinged = await asyncio.wait_for(reader.readexactly(2), PATIENCE_SECONDS)
         assert pinged[0] == 0x89
-        rest = await asyncio.wait_for(reader.read(), 5)
+        rest = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
         assert b"\x88" in rest
         writer.close()
 

@@ -1,6 +1,5 @@
 """The native stream on real sockets: subscribing, resuming, silence, and the end."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -55,7 +54,7 @@ async def test_the_url_may_name_channels_and_a_quiet_book_comes_at_once(stage: S
     stage.beat()
     client = await stage.client("/v1/stream?channels=trades:BTCUSD,depth:BTCUSD")
     assert [(await heard(client))["channel"] for _ in range(2)] == ["trades:BTCUSD", "depth:BTCUSD"]
-    await asyncio.sleep(0.05)
+    await stage.settled()
     stage.beat()
     assert (await heard(client))["type"] == "snapshot"
     await stage.happen(trades=(trade(1),))
@@ -68,7 +67,7 @@ async def test_a_client_that_comes_back_lacks_nothing(stage: Stage) -> None:
     await heard(client)
     await stage.happen((BUY, 90, 1), trades=(trade(1),))
     first = await heard(client)
-    await asyncio.sleep(0.05)
+    await stage.settled()
     stage.beat()
     snapshot = await heard(client)
     await client.close()
@@ -122,7 +121,7 @@ async def test_a_gap_in_the_feed_ends_trades_and_makes_depth_begin_anew(stage: S
     depth = await stage.client("/v1/stream?channels=depth:BTCUSD")
     for client in (trades, depth):
         await heard(client)
-    await asyncio.sleep(0.05)
+    await stage.settled()
     stage.beat()
     assert (await heard(depth))["seq"] == 1
     stage.seq += 1
@@ -132,7 +131,7 @@ async def test_a_gap_in_the_feed_ends_trades_and_makes_depth_begin_anew(stage: S
         await heard(trades)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
-    await asyncio.sleep(0.05)
+    await stage.settled()
     stage.beat(200)
     told = await heard(depth)
     assert (told["type"], told["recovered"], told["seq"]) == ("snapshot", False, 3)
@@ -140,7 +139,6 @@ async def test_a_gap_in_the_feed_ends_trades_and_makes_depth_begin_anew(stage: S
 
 async def test_clients_are_told_of_the_end_and_closed_with_1001(stage: Stage) -> None:
     client = await stage.client("/v1/stream")
-    await asyncio.sleep(0.05)
     await stage.native.goodbye(0.1)
     assert (await heard(client))["type"] == "serverShutdown"
     with pytest.raises(ConnectionClosed) as closed:

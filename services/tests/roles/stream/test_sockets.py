@@ -14,7 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from outcry.market.terms import BUY, SELL
 from outcry.ports import MarketUpdate, Publication, Spending
 from outcry.roles.stream import sockets as sockets_module
-from tests.support.gated import KEY
+from tests.support.gated import ACCOUNT, KEY
+from tests.support.inprocess import PATIENCE_SECONDS, until
 from tests.support.prints import minute, trade
 from tests.support.stage import Stage, asked, called, heard, silent, staged
 
@@ -149,7 +150,7 @@ async def test_a_gap_closes_the_symbols_clients_and_no_others(stage: Stage) -> N
     stage.u += 1
     await stage.happen((BUY, 91, 5))
     with pytest.raises(ConnectionClosed):
-        await asyncio.wait_for(depth.recv(), 5)
+        await asyncio.wait_for(depth.recv(), PATIENCE_SECONDS)
     assert depth.close_code == 1012
     assert await silent(other)
 
@@ -167,7 +168,7 @@ async def test_a_restarted_engine_that_lost_nothing_disturbs_nobody(stage: Stage
 async def test_partial_depth_shows_the_best_levels_and_comes_to_newcomers_too(stage: Stage) -> None:
     await stage.happen(*[(BUY, 100 - n, n + 1) for n in range(8)], (SELL, 101, 3))
     client = await stage.client("/ws/btcusd@depth5@100ms")
-    await asyncio.sleep(0.02)
+    await stage.settled()
     stage.beat()
     told = await heard(client)
     assert told["lastUpdateId"] == 9
@@ -180,14 +181,14 @@ async def test_partial_depth_shows_the_best_levels_and_comes_to_newcomers_too(st
 async def test_book_ticker_tells_each_change_of_the_best_prices_at_once(stage: Stage) -> None:
     await stage.happen((BUY, 90, 5))
     client, every = await stage.client("/ws/btcusd@bookTicker"), await stage.client("/ws/!bookTicker")
-    await asyncio.sleep(0.02)
+    await stage.settled()
     await stage.happen((SELL, 110, 5))
     expected = {"u": 2, "s": "BTCUSD", "b": "0.90000000", "B": "0.00005000", "a": "1.10000000", "A": "0.00005000"}
     assert await heard(client) == await heard(every) == expected
     await stage.happen((SELL, 120, 5))
     assert await silent(client)
     newcomer = await stage.client("/ws/btcusd@bookTicker")
-    await asyncio.sleep(0.02)
+    await stage.settled()
     stage.beat()
     assert (await heard(newcomer))["a"] == "1.10000000"
 
@@ -198,7 +199,7 @@ async def test_klines_go_on_where_the_ledger_stands(stage: Stage) -> None:
     open_ms = clock.now_ms() - 30_000
     await stage.front.store.ledger.put_candles([minute(open_ms, 95, 10, first=1, last=3)])
     client = await stage.client("/ws/btcusd@kline_1m")
-    await asyncio.sleep(0.05)
+    await stage.settled()
     await stage.happen(trades=(trade(4, 97, 5),))
     stage.beat(2000)
     k = (await heard(client))["k"]
@@ -210,7 +211,7 @@ async def test_klines_go_on_where_the_ledger_stands(stage: Stage) -> None:
 
 async def test_tickers_come_when_something_changed(stage: Stage) -> None:
     single, every = await stage.client("/ws/btcusd@miniTicker"), await stage.client("/ws/!miniTicker@arr")
-    await asyncio.sleep(0.05)
+    await stage.settled()
     await stage.happen(trades=(trade(1, 100, 7),))
     stage.beat(1000)
     told = await heard(single)
@@ -223,7 +224,7 @@ async def test_tickers_come_when_something_changed(stage: Stage) -> None:
 async def test_the_full_ticker_and_the_average_price_have_their_fields(stage: Stage) -> None:
     await stage.happen((BUY, 99, 1), (SELL, 102, 2))
     client = await stage.client("/stream?streams=btcusd@ticker/btcusd@ticker_1h/btcusd@avgPrice")
-    await asyncio.sleep(0.05)
+    await stage.settled()
     await stage.happen(trades=(trade(1, 100, 7), trade(2, 101, 1)))
     stage.beat(1000)
     told = {each["stream"]: each["data"] for each in [await heard(client) for _ in range(3)]}
@@ -244,7 +245,7 @@ async def test_a_listen_key_streams_the_account_and_ends(stage: Stage, monkeypat
     again = (await called(api, "userDataStream.start", {"apiKey": KEY}))["result"]["listenKey"]
     assert again == listen_key
     raw, combined = await stage.client(f"/ws/{listen_key}"), await stage.client(f"/stream?streams={listen_key}")
-    await asyncio.sleep(0.05)
+    await until(lambda: stage.front.venue.feed.follows(ACCOUNT))
     stage.users.transferred(1001, 1, 500_000_000)
     told = await heard(raw)
     assert (told["e"], told["a"], told["d"]) == ("balanceUpdate", "USD", "5.00000000")
@@ -264,18 +265,16 @@ async def test_shutdown_is_announced_before_the_close(stage: Stage) -> None:
     assert (told["stream"], told["data"]["e"]) == ("!serverShutdown", "serverShutdown")
     for client in (raw, combined):
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(client.recv(), 5)
+            await asyncio.wait_for(client.recv(), PATIENCE_SECONDS)
         assert client.close_code == 1001
     await farewell
 
 
 async def test_who_leaves_is_forgotten(stage: Stage) -> None:
     client = await stage.client("/ws/btcusd@depth5/btcusd@kline_1m/btcusd@ticker")
-    await asyncio.sleep(0.05)
     assert len(stage.hub.channels) == 3
     await client.close()
-    await asyncio.sleep(0.05)
-    assert (stage.hub.channels, stage.sockets.clients) == ({}, {})
+    await until(lambda: (stage.hub.channels, stage.sockets.clients) == ({}, {}))
 
 
 async def test_binances_limits_hold_when_chosen(tmp_path: Path) -> None:
@@ -285,7 +284,7 @@ async def test_binances_limits_hold_when_chosen(tmp_path: Path) -> None:
             await client.send(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": number}))
         with pytest.raises(ConnectionClosed):
             while True:
-                await asyncio.wait_for(client.recv(), 5)
+                await asyncio.wait_for(client.recv(), PATIENCE_SECONDS)
         assert client.close_code == 1008
         many = await stage.client("/ws")
         names = [f"s{number}@trade" for number in range(1025)]

@@ -24,7 +24,6 @@ from tests.support.sockets import Socket
 
 OTHER = 1002
 A_WHILE_SECONDS = 0.3
-SOON_SECONDS = 3.0  # well before the next look that nobody hints at
 
 
 class Books:
@@ -82,6 +81,12 @@ class Process:
             self.feed.say_transfer(account_id)
 
 
+@pytest.fixture(autouse=True)
+def _no_look_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever learns of something within a test was given a hint."""
+    monkeypatch.setattr(entries_module, "LOOK_SECONDS", 600.0)
+
+
 @asynccontextmanager
 async def processes(venue: Venue, folder: Path, count: int = 2) -> AsyncIterator[list[Process]]:
     async with gated(folder) as front, AsyncExitStack() as stack:
@@ -108,9 +113,9 @@ async def test_a_transfer_reaches_the_accounts_sockets_on_every_process_at_once(
         await one.move(500_000_000)
         await two.move(-200_000_000)
         expected = [("USD", "5.00000000"), ("USD", "-2.00000000")]
-        await until(lambda: all(socket.told() == expected for socket in sockets), SOON_SECONDS)
+        await until(lambda: all(socket.told() == expected for socket in sockets))
         await one.move(100_000_000, OTHER)
-        await until(lambda: stranger.told() == [("USD", "1.00000000")], SOON_SECONDS)
+        await until(lambda: stranger.told() == [("USD", "1.00000000")])
         await asyncio.sleep(A_WHILE_SECONDS)
         assert all(socket.told() == expected for socket in sockets), "what was there before is no news"
 
@@ -141,7 +146,7 @@ async def test_a_ledger_that_is_away_delays_the_news_and_loses_none(
         await asyncio.sleep(A_WHILE_SECONDS)
         assert socket.told() == []
         one.books.is_away = False
-        await until(lambda: socket.told() == [("USD", "5.00000000")], SOON_SECONDS)
+        await until(lambda: socket.told() == [("USD", "5.00000000")])
 
 
 async def test_more_than_a_page_of_transfers_is_told_in_order(
@@ -152,7 +157,7 @@ async def test_more_than_a_page_of_transfers_is_told_in_order(
         socket = await one.follow()
         for number in range(1, 6):
             await one.move(number * 100_000_000, says_so=number == 5)
-        await until(lambda: len(socket.told()) == 5, SOON_SECONDS)
+        await until(lambda: len(socket.told()) == 5)
         assert socket.told() == [("USD", f"{number}.00000000") for number in range(1, 6)]
 
 
@@ -167,7 +172,7 @@ async def test_transfers_that_are_long_told_are_read_no_more_and_late_ones_are_t
         socket = await one.follow()
         for number in range(4, 7):
             await one.move(number * 100_000_000)
-            await until(lambda number=number: len(socket.told()) == number - 3, SOON_SECONDS)  # type: ignore[misc]
+            await until(lambda number=number: len(socket.told()) == number - 3)  # type: ignore[misc]
         assert socket.told() == [("USD", f"{number}.00000000") for number in range(4, 7)]
 
 
@@ -180,4 +185,4 @@ async def test_what_was_moved_before_anybody_listened_is_no_news(venue: Venue, t
         await asyncio.sleep(A_WHILE_SECONDS)
         assert socket.told() == []
         await one.move(200_000_000, OTHER)
-        await until(lambda: socket.told() == [("USD", "2.00000000")], SOON_SECONDS)
+        await until(lambda: socket.told() == [("USD", "2.00000000")])

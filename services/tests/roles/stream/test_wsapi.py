@@ -15,9 +15,9 @@ from outcry.ports import Execution, Spending
 from outcry.roles.api.endpoint import Call, Endpoint, Param
 from outcry.roles.api.signing import ws_payloads
 from outcry.roles.stream import session as session_module
-from outcry.roles.stream.userdata import SETTLE_SECONDS
+from outcry.roles.stream import userdata
 from outcry.roles.stream.wsapi import MAX_IN_FLIGHT
-from tests.support.feeds import until
+from tests.support.feeds import PATIENCE_SECONDS, until
 from tests.support.gated import ACCOUNT, KEY, PRIVATE, READER, READER_SECRET
 from tests.support.orders import order_row
 from tests.support.stage import Stage, called, heard, silent, staged
@@ -220,11 +220,14 @@ async def test_a_signed_subscription_needs_no_logon_and_outlives_a_logout(stage:
     assert await silent(client)
 
 
-async def test_engines_know_of_a_follower_for_a_while_before_it_is_promised_anything(stage: Stage) -> None:
+async def test_engines_know_of_a_follower_for_a_while_before_it_is_promised_anything(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(userdata, "SETTLE_SECONDS", 1.0)
     client, feed = await stage.client("/ws-api/v3"), stage.front.venue.feed
     asking = asyncio.create_task(called(client, "userDataStream.subscribe.signature", stage.signed()))
     await until(lambda: feed.follows(ACCOUNT))
-    await asyncio.sleep(SETTLE_SECONDS / 2)
+    await asyncio.sleep(0.2)
     assert not asking.done()
     assert (await asking)["result"] == {"subscriptionId": 0}
 
@@ -271,16 +274,17 @@ async def test_a_socket_in_microseconds_hears_its_account_in_microseconds(stage:
     assert (await heard(client))["event"]["T"] == 1_700_000_000_000_000
 
 
-async def test_balance_changes_are_told_together(stage: Stage) -> None:
+async def test_balance_changes_are_told_together(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(userdata, "COALESCE_SECONDS", 0.5)
     client = await stage.client("/ws-api/v3")
     await called(client, "userDataStream.subscribe.signature", stage.signed())
-    await asyncio.sleep(0.1)
+    await until(lambda: stage.users._tapes[ACCOUNT]._balances is not None)
     for number in range(3):
         await stage.front.store.ledger.transfer(ACCOUNT, 1, 100, f"more {number}", actor="test")
         await stage.privately(moved=(ACCOUNT,))
     told = await heard(client)
     assert told["event"]["B"] == [{"a": "USD", "f": "10000.00000300", "l": "0.00000000"}]
-    assert await silent(client)
+    assert await silent(client, 1.0)
 
 
 async def test_shutdown_is_announced_before_the_close(stage: Stage) -> None:
@@ -288,7 +292,7 @@ async def test_shutdown_is_announced_before_the_close(stage: Stage) -> None:
     farewell = asyncio.create_task(stage.api.goodbye(0.1))
     assert (await heard(client))["event"]["e"] == "serverShutdown"
     with pytest.raises(ConnectionClosed):
-        await asyncio.wait_for(client.recv(), 5)
+        await asyncio.wait_for(client.recv(), PATIENCE_SECONDS)
     assert client.close_code == 1001
     await farewell
 
