@@ -50,9 +50,10 @@ def empty_database(template: str = "template0") -> Iterator[str]:
     name = f"outcry_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_url(), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG".encode())
-        try:
-            yield url_of(name)
-        finally:
+    try:
+        yield url_of(name)
+    finally:
+        with psycopg.connect(server_url(), autocommit=True) as server:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 

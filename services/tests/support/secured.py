@@ -58,7 +58,7 @@ def certificate(folder: Path) -> Certificate:
 @contextlib.contextmanager
 def kafka(folder: Path, tls: Certificate) -> Iterator[str]:
     """Where a broker listens over TLS for users of SASL PLAIN."""
-    components = _module()
+    components = local_components()
     own = folder / "kafka"
     own.mkdir(parents=True)
     port = components.port_of(own) + 2
@@ -79,7 +79,7 @@ def kafka(folder: Path, tls: Certificate) -> Iterator[str]:
 @contextlib.contextmanager
 def redis(folder: Path, tls: Certificate) -> Iterator[str]:
     """The URL of a Redis that speaks only TLS, its password in it."""
-    components = _module()
+    components = local_components()
     own = folder / "redis"
     own.mkdir(parents=True)
     port = components.port_of(own)
@@ -98,7 +98,7 @@ def redis(folder: Path, tls: Certificate) -> Iterator[str]:
 @contextlib.contextmanager
 def postgres(folder: Path, tls: Certificate) -> Iterator[str]:
     """The URL of a PostgreSQL that takes connections over TLS with a password and no others."""
-    components = _module()
+    components = local_components()
     own = folder / "postgres"
     own.mkdir(parents=True)
     for each in (folder, *folder.parents):  # the server's own user must get there
@@ -151,7 +151,8 @@ def _running(components: Any, name: str, folder: Path, component: Any = None) ->
         component.stop(folder)
 
 
-def _module() -> Any:
+def local_components() -> Any:
+    """infra/local/components.py, which is no part of a package."""
     sys.path.insert(0, str(INFRA))
     try:
         return importlib.import_module("components")

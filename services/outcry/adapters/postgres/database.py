@@ -1,6 +1,7 @@
 """The connections to one database, each kind with the settings that its work needs."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
@@ -17,11 +18,14 @@ from outcry.adapters.postgres.writer import Connection, Writer
 
 Pool: TypeAlias = asyncpg.Pool
 
+LIFT_IDS: Final = "SELECT outcry_lift_ids()"
 CONNECT_SECONDS: Final = 5
 HOLDERS: Final = 4  # connections for holds and housekeeping; who comes when all work waits in line
 WAIT_SECONDS: Final = 5  # for a free connection
 ANSWER_SECONDS: Final = 12  # after which a connection is given up; a server that is there ends its work earlier
 SMALL_SECONDS: Final = 5  # the same for what touches few rows, or for which others wait
+
+log = logging.getLogger(__name__)
 
 
 class Database:
@@ -58,7 +62,7 @@ class Database:
             try:
                 self._pool = await asyncpg.create_pool(
                     self.url, min_size=1, max_size=HOLDERS, timeout=CONNECT_SECONDS, server_settings=SHARED_SETTINGS,
-                    init=self.rolls.enter, reset=_keep, max_inactive_connection_lifetime=0,
+                    init=self._enter, reset=_keep, max_inactive_connection_lifetime=0,
                 )  # fmt: skip
                 async with self._pool.acquire() as connection:
                     await check(connection)
@@ -116,6 +120,13 @@ class Database:
         async with _ended_by_trouble(connection):
             await self.rolls.enter(connection)
         return connection
+
+    async def _enter(self, connection: Connection) -> None:
+        """A connection over which ids may be minted: before that, those of a server that was lost are left behind."""
+        await self.rolls.enter(connection)
+        with suppress(asyncpg.UndefinedFunctionError):  # there is no schema yet, or an old one: ``check`` says so
+            if await connection.fetchval(LIFT_IDS):
+                log.warning("The database's server is another one, or started again: ids of orders go on further up.")
 
     async def _dial(self, settings: dict[str, str]) -> Connection:
         return await asyncpg.connect(self.url, timeout=CONNECT_SECONDS, server_settings=settings)
