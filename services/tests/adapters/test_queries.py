@@ -232,6 +232,16 @@ async def test_the_fills_of_an_answer_are_those_of_its_own_record(storage: Stora
     assert await storage.ledger.order_fills(1, 206, 2) == []
 
 
+async def test_trades_are_found_by_symbol_id_and_time_and_no_others(storage: Storage) -> None:
+    rows = await market(storage)
+    places = [(row.symbol_id, row.trade_id, row.time_ms) for row in rows]
+    assert sorted(await storage.ledger.named_trades(places[3:6])) == rows[3:6]
+    symbol_id, trade_id, time_ms = places[3]
+    others = [(symbol_id + 1, trade_id, time_ms), (symbol_id, 4711, time_ms), (symbol_id, trade_id, time_ms + 1)]
+    assert await storage.ledger.named_trades([*others, places[0]]) == [rows[0]]
+    assert await storage.ledger.named_trades([]) == []
+
+
 async def test_an_account_that_traded_with_itself_has_one_trade(storage: Storage) -> None:
     await storage.own(0)
     await storage.commit(storage.batch(trades=[trade_row(1, taker_account=ALICE)]))

@@ -9,7 +9,7 @@ from outcry.adapters.postgres.book import Book
 from outcry.adapters.postgres.reader import SURVEY_SECONDS, Rows
 from outcry.adapters.postgres.statements import query
 from outcry.adapters.postgres.tables import AMENDMENTS, DEAD_LETTERS, INTAKE, ORDERS, POSTINGS, PREVENTED
-from outcry.rows import AmendmentRow, DeadLetter, IntakeRow, KeptKey, Money, PostingRow, PreventedRow
+from outcry.rows import AmendmentRow, DeadLetter, IntakeRow, KeptKey, Money, PostingRow, PreventedRow, TradeRow
 
 MAX_STRAYS: Final = 100  # reported at once
 
@@ -44,6 +44,7 @@ OUTCOMES: Final = (
     .where(ORDERS.c.part == PART, ORDERS.c.applied_offset >= SINCE, ORDERS.c.applied_offset < BEFORE)
 )
 ENTRIES: Final = select(INTAKE).where(INTAKE.c.order_id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+NAMED: Final = text(query("named_trades").format(columns=", ".join(TradeRow._fields)))
 KEPT: Final = text(
     "SELECT account_id, key, order_ids, response, expires_ms FROM idempotency"
     " WHERE (account_id, key) > (:account, :key) ORDER BY account_id, key LIMIT :limit"
@@ -100,6 +101,12 @@ class EvidenceBook(Book):
         """The next Idempotency-Keys by account and key."""
         rows = await self._reader.rows(KEPT, account=after[0], key=after[1], limit=limit)
         return [KeptKey._make(row) for row in rows]
+
+    async def named_trades(self, places: Sequence[tuple[int, int, int]]) -> list[TradeRow]:
+        """Trades by symbol, id and time of log; one that is not there is left out."""
+        symbols, ids, times = map(list, zip(*places, strict=True)) if places else ([], [], [])
+        rows = await self._reader.rows(NAMED, symbols=symbols, ids=ids, times=times)
+        return [TradeRow._make(row) for row in rows]
 
     async def _stretch(self, statement: Any, part: int, from_offset: int, to_offset: int) -> Rows:
         return await self._reader.rows(statement, part=part, since=from_offset, before=to_offset)

@@ -151,3 +151,10 @@ INSERT INTO candles (symbol_id, interval_ms, open_ms, open, high, low, close, vo
 SELECT * FROM unnest(:symbol_id, :interval_ms, :open_ms, :open, :high, :low, :close, :volume, :amount, :trades,
                      :taker_buy_volume, :taker_buy_amount, :first_trade, :last_trade)
 ON CONFLICT DO NOTHING
+
+-- name: named_trades
+--- Trades by symbol (:symbols), id (:ids) and time of log (:times); one that is not there is left out.
+SELECT t.* FROM unnest(CAST(:symbols AS int[]), CAST(:ids AS bigint[]), CAST(:times AS bigint[]))
+  AS w (symbol_id, trade_id, time_ms), LATERAL (
+  SELECT {columns} FROM trades t WHERE t.symbol_id = w.symbol_id AND t.trade_id = w.trade_id AND t.time_ms = w.time_ms
+  LIMIT 1) t

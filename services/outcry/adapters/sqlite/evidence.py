@@ -12,13 +12,15 @@ from outcry.adapters.sqlite.rowtext import (
     AMENDMENT,
     INTAKE_TEXT,
     PREVENTED,
+    TRADE,
     read_amendments,
     read_ids,
     read_intake,
     read_prevented,
+    read_trades,
 )
 from outcry.adapters.sqlite.statements import statement
-from outcry.rows import AmendmentRow, DeadLetter, IntakeRow, KeptKey, Money, PostingRow, PreventedRow
+from outcry.rows import AmendmentRow, DeadLetter, IntakeRow, KeptKey, Money, PostingRow, PreventedRow, TradeRow
 
 MAX_STRAYS = 100  # reported at once
 
@@ -43,6 +45,11 @@ DEAD_LETTERS = (
 OUTCOMES = "SELECT count(*) FROM orders WHERE part = ? AND applied_offset >= ? AND applied_offset < ?"
 PENDING = as_json(
     INTAKE_TEXT, "FROM intake WHERE applied_offset IS NULL AND order_id IN (SELECT value FROM json_each(?))"
+)
+NAMED = as_json(
+    [f"t.{name} AS {name}" for name in TRADE],
+    "FROM json_each(?) w CROSS JOIN trades t ON t.symbol_id = w.value ->> 0 AND t.trade_id = w.value ->> 1"
+    " AND t.time_ms = w.value ->> 2",
 )
 KEYS = (
     "SELECT account_id, key, order_ids, response, expires_ms FROM idempotency"
@@ -97,6 +104,10 @@ class EvidenceBook(OnFile):
     async def kept_keys(self, after: tuple[int, str], limit: int) -> list[KeptKey]:
         """The next Idempotency-Keys by account and key."""
         return await self._reader.ask(lambda db: [_kept(row) for row in db.execute(KEYS, (*after, limit))])
+
+    async def named_trades(self, places: Sequence[tuple[int, int, int]]) -> list[TradeRow]:
+        """Trades by symbol, id and time of log; one that is not there is left out."""
+        return await self._reader.ask(lambda db: read_trades(db.execute(NAMED, (json.dumps(places),)).fetchone()[0]))
 
 
 def _kept(row: tuple[int, str, str, bytes | None, int]) -> KeptKey:

@@ -11,12 +11,14 @@ from outcry.market.terms import NEW, PARTIALLY_FILLED, PENDING_NEW, REJECTED, SI
 from outcry.roles.engine.fates import FateLedger
 from outcry.rows import KEY_KEPT_MS, KeptKey, OrderRow, SymbolRow, TradeRow
 
-PAGE: Final = 1_000  # keys looked at together
+PAGE: Final = 1_000  # keys, or trades, looked at together
 MAX_PROBLEMS: Final = 100  # reported
 PASSING: Final = frozenset(STATUS_NAMES[status] for status in (PENDING_NEW, NEW, PARTIALLY_FILLED))  # not a last one
 DONE: Final = 200
+MAX_ID: Final = 1 << 63
 
 Report = dict[str, Any]  # one order in an answer
+Place = tuple[int, int]  # symbol id, trade id
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -31,7 +33,8 @@ class ToldLedger(FateLedger, Protocol):
 
     async def kept_keys(self, after: tuple[int, str], limit: int) -> list[KeptKey]: ...
     async def symbols(self) -> list[SymbolRow]: ...
-    async def order_fills(self, symbol_id: int, order_id: int, log_offset: int) -> list[TradeRow]: ...
+    async def named_trades(self, places: Sequence[tuple[int, int, int]]) -> list[TradeRow]:
+        """Trades by symbol, id and time of log."""
 
 
 class Told:
@@ -43,6 +46,7 @@ class Told:
         self.answers = 0
         self._ledger = ledger
         self._since_ms = since_ms
+        self._trades: dict[Place, TradeRow] = {}  # those that the answers of a page name
         self._owners: dict[int, tuple[int, str]] = {}  # order id -> the key that placed it
 
     async def check(self) -> None:
@@ -60,6 +64,7 @@ class Told:
         # What waits is looked at first: whatever is settled in between is found among the orders.
         waiting = {row.order_id: row.account_id for row in await self._ledger.pending(ids)}
         orders = {row.order_id: row for row in await self._ledger.orders_by_id(ids)}
+        self._trades = await self._told_trades([answer for _, answer in read if answer is not None], orders)
         for key, answer in read:
             self.keys += 1
             for order_id in _ids(key, answer):
@@ -68,7 +73,7 @@ class Told:
                 self._check_order(key, order_id, row.account_id if row else waiting.get(order_id))
             if answer is not None:
                 self.answers += 1
-                await self._check_answer(key, answer, orders)
+                self._check_answer(key, answer, orders)
 
     def _read(self, key: KeptKey) -> Answer | None:
         if key.response is None:
@@ -92,7 +97,7 @@ class Told:
         elif account_id != key.account_id:
             self._problem(key, f"order {order_id} belongs to account {account_id}")
 
-    async def _check_answer(self, key: KeptKey, answer: Answer, orders: dict[int, OrderRow]) -> None:
+    def _check_answer(self, key: KeptKey, answer: Answer, orders: dict[int, OrderRow]) -> None:
         reports = _reports(answer)
         told = {report["orderId"] for report in reports}
         for order_id in key.order_ids:
@@ -107,18 +112,37 @@ class Told:
             if row is not None:
                 for problem in _differences(report, row, self._instruments[row.symbol_id]):
                     self._problem(key, f"order {row.order_id}: {problem}")
-                await self._check_fills(key, report, row)
+                self._check_fills(key, report, row)
 
-    async def _check_fills(self, key: KeptKey, report: Report, row: OrderRow) -> None:
+    async def _told_trades(self, answers: Sequence[Answer], orders: dict[int, OrderRow]) -> dict[Place, TradeRow]:
+        """The trades that are named in answers, if they are there. What a record brings about has its time."""
+        places: dict[Place, int] = {}
+        for report in (report for answer in answers for report in _reports(answer)):
+            row = orders.get(report["orderId"])
+            if row is not None:
+                places |= {(row.symbol_id, trade_id): row.placed_ms for trade_id in _trade_ids(report)}
+        wanted = [(*place, time_ms) for place, time_ms in places.items()]
+        found: dict[Place, TradeRow] = {}
+        for start in range(0, len(wanted), PAGE):
+            trades = await self._ledger.named_trades(wanted[start : start + PAGE])
+            found |= {(trade.symbol_id, trade.trade_id): trade for trade in trades}
+        return found
+
+    def _check_fills(self, key: KeptKey, report: Report, row: OrderRow) -> None:
         """The trades that were told are the order's own, at its own record."""
         told = report.get("fills")
         if not told or row.updated_ms < self._since_ms:
             return
         instrument = self._instruments[row.symbol_id]
-        trades = await self._ledger.order_fills(row.symbol_id, row.order_id, row.applied_offset)
-        known = {(t.trade_id, t.price * instrument.tick_size, t.qty * instrument.lot_size) for t in trades}
+        own = (row.order_id, row.applied_offset)
         for fill in told:
-            if (fill.get("tradeId"), _minor(fill.get("price")), _minor(fill.get("qty"))) not in known:
+            trade = self._trades.get((row.symbol_id, fill.get("tradeId")))
+            size = (_minor(fill.get("price")), _minor(fill.get("qty")))
+            if (
+                trade is None
+                or (trade.taker_order, trade.log_offset) != own
+                or (trade.price * instrument.tick_size, trade.qty * instrument.lot_size) != size
+            ):
                 self._problem(key, f"order {row.order_id}: the client was told of a trade that is not its own: {fill}")
 
     def _problem(self, key: KeptKey, text: str) -> None:
@@ -132,6 +156,12 @@ def _reports(answer: Answer) -> list[Report]:
         return []
     results = answer.body.get("results", [answer.body])
     return [each for each in results if isinstance(each, dict) and isinstance(each.get("orderId"), int)]
+
+
+def _trade_ids(report: Report) -> list[int]:
+    """The ids of the trades that it tells of; what is none cannot be found, and is a problem later."""
+    fills = (fill.get("tradeId") for fill in report.get("fills") or ())
+    return [trade_id for trade_id in fills if isinstance(trade_id, int) and 0 < trade_id < MAX_ID]
 
 
 def _ids(key: KeptKey, answer: Answer | None) -> list[int]:

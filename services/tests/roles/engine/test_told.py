@@ -31,6 +31,7 @@ TAMPERED: dict[str, tuple[str, str, Any, str]] = {
     "more than was paid": ("sold", '"cummulativeQuoteQty":"1', '"cummulativeQuoteQty":"2', "cummulativeQuoteQty is"),
     "a size that is none": ("sold", '"executedQty":"0.2', '"executedQty":"x', "its executedQty is 20000000"),
     "a trade of somebody else": ("sold", '"tradeId":1', '"tradeId":2', "is not its own"),
+    "a trade that never was": ("sold", '"tradeId":1', '"tradeId":"x"', "is not its own"),
     "another price of a trade": ("sold", '"qty":"0.2', '"qty":"0.1', "is not its own"),
     "in a batch": ("batch", '"executedQty":"0.0', '"executedQty":"0.1', "executedQty is 0"),
 }
