@@ -17,7 +17,7 @@ from tests.defects.seeded import DEFECTS, Defect
 from tests.support.kafka import component
 
 ROOT = Path(__file__).resolve().parents[3]
-SECONDS = 120
+SECONDS = 280
 SEEDS = (1, 2, 3, 4, 5) if os.environ.get("OUTCRY_TEST_LONG") else (1,)
 FAILED = 1  # pytest's exit status where a test failed, not where there was none or it could not begin
 

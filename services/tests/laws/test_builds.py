@@ -17,7 +17,7 @@ COMPILED = ROOT / ".venv-compiled"
 LONG = bool(os.environ.get("OUTCRY_TEST_LONG"))
 COMMANDS = 1_000_000 if LONG else 4_000
 HASH_SEEDS = ("0", "1", "4711")
-LIMIT_SECONDS = 1_200 if LONG else 120  # of one run
+LIMIT_SECONDS = 1_200 if LONG else 300  # of one run
 MARKET_TESTS = ("services/tests/market", "services/tests/laws/test_book_is_the_naive_book.py")
 
 Account = dict[str, Any]

@@ -21,7 +21,7 @@ from outcry.roles.simulate.role import AskRefused, Simulation
 from outcry.settings import ClientSettings
 from outcry.telemetry import Telemetry
 from outcry.wiring.simulate import Simulate
-from tests.support.venue import free_port
+from tests.support.ports import free_port
 
 ASSETS = {name: n for n, name in enumerate(["USD", *(pair.base for pair in PAIRS)], 1)}
 BTCUSD = instrument_of(PAIRS[0], ASSETS, 4)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import base_port
+from tests.support.cluster import PORTS
 from tests.support.kafka import component
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 LONG = bool(os.environ.get("OUTCRY_TEST_LONG"))
-FAULTS, ORDERS = (300, 100_000) if LONG else (30, 1_500)
-LIMIT_SECONDS = 7_000 if LONG else 280
+FAULTS, ORDERS = (300, 100_000) if LONG else (16, 800)
+LIMIT_SECONDS = 7_000 if LONG else 560
 STRIKE_SECONDS = 3_000  # of the long form, for faults and orders; what is missing then fails it
 FLOW = ["--rate", 40, "--clients", 32, "--batches", 0.35, "--batch", "20-50", "--at-once", "3-8"]
 LONG_WORDS = ["--seconds", STRIKE_SECONDS, *FLOW]
@@ -27,7 +28,7 @@ def test_a_cluster_struck_by_faults_loses_and_doubles_nothing(tmp_path: Path) ->
     for name in COMPONENTS:
         component(name)  # the campaign strikes components of its own; where there are these, it can have them
     card = tmp_path / "card.json"
-    words = ["--faults", FAULTS, "--orders", ORDERS, "--port", base_port(), "--card", card]
+    words = ["--faults", FAULTS, "--orders", ORDERS, "--port", free_ports(PORTS), "--card", card]
     words += LONG_WORDS if LONG else SHORT_WORDS
     done = subprocess.run(
         [sys.executable, ROOT / "load-tests" / "faults.py", *map(str, words)],

@@ -16,7 +16,7 @@ import pytest
 from tests.support.signed import SignedClient
 from tests.support.venue import Exchange, start_exchange
 
-KILLS = 200 if os.environ.get("OUTCRY_TEST_LONG") else 20
+KILLS = 200 if os.environ.get("OUTCRY_TEST_LONG") else 8
 WORKERS = 12
 KEYS = [("outcry-demo-key-1", "outcry-demo-secret-1"), ("outcry-demo-key-2", "outcry-demo-secret-2")]
 SYMBOLS = {"BTCUSD": 20_000, "ETHUSD": 2_000, "SOLUSD": 100}
@@ -199,7 +199,7 @@ def verify(folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.timeout(7200 if KILLS > 20 else 300)
+@pytest.mark.timeout(7200 if KILLS > 20 else 600)
 async def test_an_exchange_killed_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
     history, since = History(), 0
     for kill in range(KILLS):

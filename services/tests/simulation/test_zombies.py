@@ -19,7 +19,7 @@ from tests.support.signed import SignedClient
 
 LEASE_SECONDS = 1.0
 STOPS = 2
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 RATE = 60.0
 CUSTOMERS = 6
 AFTER_SECONDS = 1.5  # for a zombie to try what it had in hand
@@ -60,12 +60,12 @@ def verified(cluster: RunningCluster) -> str:
     """What `outcry verify` finds; empty where every invariant holds."""
     done = subprocess.run(
         [sys.executable, "-m", "outcry", "verify", "--no-streams"], env={**os.environ, **cluster.processes.shared},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_an_engine_that_stood_still_beyond_its_lease_writes_nothing_when_it_goes_on(tmp_path: Path) -> None:
     settings = {"OUTCRY_LEASE_SECONDS": f"{LEASE_SECONDS}", "SIMULATION_ENABLED": "false", "OUTCRY_LIMITS": "off"}
     with running_cluster(tmp_path, engines=2, apis=1, **settings) as cluster:

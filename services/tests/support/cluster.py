@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import json
 import secrets
-import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.support.kafka import component
+from tests.support.ports import free_ports
 from tests.support.postgres import empty_database
 
 PORTS = 30
@@ -47,7 +47,7 @@ def running_cluster(folder: Path, *, engines: int = 2, apis: int = 2, **settings
     for variable in COMPONENTS:
         component(variable)
     cluster_module = _module()
-    port = base_port()
+    port = free_ports(PORTS)
     with empty_database() as database:
         name = f"test-{secrets.token_hex(4)}"
         environ = {
@@ -63,16 +63,6 @@ def running_cluster(folder: Path, *, engines: int = 2, apis: int = 2, **settings
             yield RunningCluster(processes, processes.url, processes.stream_url, environ)
         finally:
             processes.stop()
-
-
-def base_port() -> int:
-    """A port that is free with all those above it that a cluster uses."""
-    while True:
-        base = 10_000 + 50 * secrets.randbelow(400)
-        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
-            for port in range(base, base + PORTS):
-                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return base
 
 
 def _module() -> Any:

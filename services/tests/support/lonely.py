@@ -5,7 +5,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,16 +14,16 @@ from typing import Any
 import pytest
 import redis
 
-START_SECONDS = 10.0
+from tests.support.ports import free_port
+
+START_SECONDS = 60.0
 
 
 class LonelyRedis:
     """One server process on a port that it keeps."""
 
     def __init__(self, folder: str, *, keeps: bool) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         self._folder = folder
         self._keeps = "yes" if keeps else "no"
         self._process: subprocess.Popen[bytes] | None = None

@@ -4,7 +4,6 @@ import atexit
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -43,12 +44,6 @@ class Exchange:
     def log(self) -> str:
         """What the process printed."""
         return (self.folder / "exchange.log").read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start_exchange(folder: Path, *, simulation: bool = False, python: Path | None = None, **settings: str) -> Exchange:
