@@ -6,13 +6,14 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from outcry.ports import OutOfService
 from outcry.roles.admin.control import ask_running
 from outcry.roles.api.signing import ws_payloads
 from outcry.roles.stream import tapes
@@ -231,3 +232,31 @@ async def test_trades_that_the_ring_has_forgotten_are_resumed_from_the_ledger(
             assert (answer["recovered"], answer["seq"]) == (True, 5)
             assert [trade["id"] for trade in missed["trades"]] == [2, 3, 4, 5]
             await late.close()
+
+
+@pytest.mark.long
+async def test_an_order_whose_record_was_lost_is_told_as_expired_with_its_money_back(tmp_path: Path) -> None:
+    """Seconds, for no order is given up before its bound."""
+    async with running(tmp_path) as (exchange, client), served(exchange.app) as address:
+        floor = Floor(address, client)
+        async with floor.connect("/ws-api/v3") as trading:
+            await log_on(trading)
+            assert (await called(trading, "userDataStream.subscribe"))["status"] == 200
+            write = exchange.store.journal.append
+
+            async def lose(frames: Sequence[tuple[int, bytes]]) -> list[int]:
+                if any(b"lost-1" in frame for _, frame in frames):
+                    raise OutOfService("as the test wished")
+                return await write(frames)
+
+            exchange.store.journal.append = lose  # type: ignore[method-assign]
+            status, refused = await floor.rest.signed(
+                "POST", "/api/v3/order", symbol="BTCUSD", side="BUY", type="LIMIT", timeInForce="GTC", quantity="1",
+                price="100", newClientOrderId="lost-1", recvWindow="5000",
+            )  # fmt: skip
+            told = await events_until(trading, lambda events: any(e["e"] == "outboundAccountPosition" for e in events))
+        (report,) = [event for event in told if event["e"] == "executionReport"]
+        assert (report["c"], report["x"], report["X"], report["eR"]) == (
+            "lost-1", "EXPIRED", "EXPIRED", "EXCHANGE_CANCELED",
+        )  # fmt: skip
+        assert (status, refused.get("status")) == (200, "EXPIRED") or refused.get("code") == -1007
