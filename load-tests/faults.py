@@ -244,13 +244,15 @@ class Campaign:
 
 
 async def campaign(given: argparse.Namespace, command: str) -> int:
-    """Runs one; returns the exit status."""
+    """Runs one; returns the exit status. Raises CancelledError once SIGTERM came and all that was started has ended."""
     environ = {
         "OUTCRY_LIMITS": "off", "OUTCRY_LEASE_SECONDS": str(LEASE_SECONDS), "SIMULATION_HISTORY_HOURS": "0",
         "SIMULATION_ORDERS_PER_SEC": "5", "PYTHONPATH": str(ROOT / "services"),
     }  # fmt: skip
     stricken = Stricken(given.folder, environ, port=given.port, brief=given.brief)
-    status = 1
+    status, this = 1, asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)  # so that what was started ends too
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         try:
             await stricken.start()
@@ -295,12 +297,13 @@ def main(words: Sequence[str]) -> int:
     given = parser.parse_args(words)
     for variable in STORES.values():
         os.environ.pop(variable, None)  # it kills what it uses, so it uses its own
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends too
     command = f"load-tests/faults.py {' '.join(words)}".strip()
     with contextlib.ExitStack() as stack:
         if given.folder is None:
             given.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outcry-faults-")))
-        return in_loop(campaign(given, command))
+        with contextlib.suppress(asyncio.CancelledError):
+            return in_loop(campaign(given, command))
+    return 1
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from typing import Any, Final
 
 MAX_CONNECTIONS: Final = 256  # more are reset at once
@@ -243,15 +242,15 @@ class End(asyncio.Protocol):
             self._pair.cut()
 
     async def _pass_chunk(self) -> None:
-        chunk = bytes(self._waiting[:CHUNK_BYTES])
+        chunk = memoryview(bytes(self._waiting[:CHUNK_BYTES]))
         del self._waiting[:CHUNK_BYTES]
         self._regulate()
         if self._link.latency_seconds:
             await asyncio.sleep(self._link.latency_seconds)
-        for piece in _pieces(chunk, self._link.slice_bytes):
-            if self._pair.is_orphan:
-                return
-            self.other.transport.write(piece)
+        while chunk and not self._pair.is_orphan:
+            size = self._link.slice_bytes or len(chunk)  # once it is healed the rest goes at once
+            self.other.transport.write(chunk[:size])
+            chunk = chunk[size:]
             if self.other._is_full:
                 await self.other._drained.wait()
             if self._link.slice_bytes:
@@ -265,8 +264,3 @@ class End(asyncio.Protocol):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
-
-
-def _pieces(chunk: bytes, size: int) -> Iterator[bytes]:
-    step = size or len(chunk)
-    return (chunk[start : start + step] for start in range(0, len(chunk), step))
