@@ -30,7 +30,7 @@ def venue(tmp_path: Path) -> Iterator[Venue]:
     made.stop()
 
 
-def once(holds: Callable[[], bool], seconds: float = 15.0) -> None:
+def once(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, "it did not come about"
@@ -39,7 +39,7 @@ def once(holds: Callable[[], bool], seconds: float = 15.0) -> None:
 
 def get(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read().decode()

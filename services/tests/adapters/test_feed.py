@@ -9,7 +9,7 @@ import pytest
 from outcry.facts import Span
 from outcry.market.events import OrderAccepted
 from outcry.ports import Book, Execution, Feed, MarketUpdate, Outcome, Publication
-from tests.support.feeds import POD, memory_feed, redis_feed, until
+from tests.support.feeds import PATIENCE_SECONDS, POD, memory_feed, redis_feed, until
 
 FEEDS = {"memory": memory_feed, "redis": redis_feed}
 
@@ -38,7 +38,7 @@ def execution(account: int) -> Execution:
 
 async def book_at(feed: Feed, update_id: int, depth: int = 5) -> Book:
     """The book, once it has come to an update id."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             book = await feed.book(1, depth)
             if book is not None and book.update_id == update_id:

@@ -37,7 +37,7 @@ async def test_an_append_wakes_a_waiting_reader_at_once(journal: SizedJournal) -
     started = time.monotonic()
     await journal.append([(0, b"b")])
     assert frames(await reading) == [(0, 1, b"b")]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 async def test_a_reader_of_another_partition_keeps_waiting(journal: SizedJournal) -> None:

@@ -38,7 +38,7 @@ async def sender(*producers: Producer) -> AsyncIterator[Sender]:
     left = iter(producers)
     opened = Sender(Brokers(servers="nowhere:9"), "orders", lambda brokers, topic: next(left))
     opened.open()
-    await opened.ready(5)
+    await opened.ready(30)
     yield opened
     await opened.close()
 
@@ -100,11 +100,11 @@ async def test_a_frame_that_fails_makes_its_append_unknown_and_is_the_end_of_its
         assert opened.replaced == 1
         await replacement(opened)
         assert await opened.send([(0, b"c")]) == [0]
-        assert first.closed.wait(5)
+        assert first.closed.wait(30)
 
 
 async def test_a_producer_that_says_nothing_is_given_up_with_all_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producing, "GIVE_UP_SECONDS", 0.1)
+    monkeypatch.setattr(producing, "GIVE_UP_SECONDS", 1.0)
     async with sender(Script(silence), Script(acknowledge)) as opened:
         early = asyncio.create_task(opened.send([(0, b"a")]))
         await asyncio.sleep(0.05)

@@ -327,7 +327,7 @@ async def test_the_writer_waits_for_nobody_for_long(one: Storage, database: str)
         begun = time.monotonic()
         with pytest.raises(OutOfService, match="lock timeout"):
             await one.ledger.commit([one.batch()])
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
     assert await one.commit(one.batch()) == {0}
 
 

@@ -22,7 +22,7 @@ from outcry.adapters.redis.listener import RedisListener
 from outcry.adapters.redis.tape import Tape, Want
 from outcry.feedcodec import Kind, MarketMessage, encode_update
 from outcry.ports import Cut, MarketUpdate
-from tests.support.feeds import POD, Follower, Life, Venue, redis_venue, told
+from tests.support.feeds import PATIENCE_SECONDS, POD, Follower, Life, Venue, redis_venue, told
 
 EXAMPLES: Final = 20
 MARKET: Final = b"market"
@@ -84,7 +84,7 @@ async def one_day(folder: Path, chance: random.Random) -> None:
             mischief.deliver()
             await asyncio.sleep(chance.choice((0, 0, 0.002)))
             assert follower.wrong == []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             book = None
             while follower.seq != life.seq or book is None or not follower.is_shown():
                 await publisher.tick(1_000)

@@ -67,14 +67,14 @@ async def redis(tls: secured.Certificate, tmp_path: Path) -> AsyncIterator[str]:
 
 
 async def test_state_and_channels_go_over_tls_with_a_password(redis: str) -> None:
-    shared, client = RedisShared(redis), connect(redis, 1.0)
+    shared, client = RedisShared(redis), connect(redis, 30.0)
     heard: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue()
     ready = asyncio.Event()
     channels = Channels(redis, lambda channel, message: heard.put_nowait((channel, message)), ready.set)
     try:
         assert await shared.get("nothing") is None
         await channels.start(["news"])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await ready.wait()
             await client.publish("news", "said")
             assert await heard.get() == (b"news", b"said")
@@ -91,8 +91,8 @@ async def test_a_redis_whose_certificate_nobody_vouches_for_is_not_believed(redi
     await shared.close()
 
 
-async def test_the_ledger_is_kept_over_tls_with_a_password(tls: secured.Certificate, tmp_path: Path) -> None:
-    with secured.postgres(tmp_path, tls) as owner:
+async def test_the_ledger_is_kept_over_tls_with_a_password(tls: secured.Certificate) -> None:
+    with secured.postgres(tls) as owner:
         with psycopg.connect(owner, autocommit=True) as server:
             server.execute(f"CREATE ROLE outcry_tls LOGIN SUPERUSER PASSWORD '{secured.PASSWORD}'".encode())
         place = owner.partition("@")[2]

@@ -12,6 +12,7 @@ from outcry.adapters import memory
 from outcry.adapters.breaker import REST_SECONDS
 from outcry.adapters.memory import MemoryShared
 from outcry.adapters.redis import RedisShared
+from outcry.adapters.redis import shared as shared_module
 from outcry.adapters.redis.client import connect
 from outcry.adapters.redis.keys import Keys
 from outcry.ports import Barred, OutOfService, Shared, Spending
@@ -65,6 +66,12 @@ class Kept:
     async def after(self, ms: int) -> Shared:
         await self.pass_ms(ms)
         return self.shared
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that runs answers, however late; one that was killed refuses at once."""
+    monkeypatch.setattr(shared_module, "TIMEOUT_SECONDS", 30.0)
 
 
 @pytest.fixture(params=["memory", "redis"])

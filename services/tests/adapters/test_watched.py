@@ -109,7 +109,7 @@ async def test_hand_overs_are_counted_and_timed_by_the_giver(tmp_path: Path) -> 
         assert await it.room.engine.depart(10.0)
         await it.room.until(lambda: len(other.sessions) == 2)
         assert it.told("engine_handovers_total") == it.told("engine_handover_seconds_count") == 2
-        assert 0 < it.told("engine_handover_seconds_sum") < 2.0
+        assert 0 < it.told("engine_handover_seconds_sum") < 20.0
         await other.stop()
         await asyncio.gather(running)
 

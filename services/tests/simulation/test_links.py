@@ -50,7 +50,7 @@ async def client(link: Link) -> AsyncIterator[Stream]:
         writer.transport.abort()
 
 
-async def said(stream: Stream, text: bytes, seconds: float = 5.0) -> bytes:
+async def said(stream: Stream, text: bytes, seconds: float = 30.0) -> bytes:
     reader, writer = stream
     writer.write(text)
     return await asyncio.wait_for(reader.readexactly(len(text)), seconds)
@@ -78,7 +78,7 @@ async def test_a_silent_link_delivers_when_it_is_healed() -> None:
         with pytest.raises(TimeoutError):
             await said(stream, b"x", 0.1)
         link.heal()
-        assert await asyncio.wait_for(stream[0].readexactly(1), 5) == b"x"
+        assert await asyncio.wait_for(stream[0].readexactly(1), 30) == b"x"
 
 
 async def test_a_client_of_a_half_open_link_hears_nothing_and_a_new_one_is_served() -> None:
@@ -107,7 +107,7 @@ async def test_what_was_held_back_arrives_before_what_came_later() -> None:
             await asyncio.sleep(0.01)
         link.heal()
         writer.write(b"#7")
-        assert await asyncio.wait_for(reader.readexactly(16), 5) == b"buy 5@100 GTC #7"
+        assert await asyncio.wait_for(reader.readexactly(16), 30) == b"buy 5@100 GTC #7"
 
 
 async def test_a_client_that_reads_nothing_is_written_to_no_more_and_gets_all_of_it_later() -> None:

@@ -14,7 +14,7 @@ from outcry.roles.admin.losses import READ_AHEAD, Losses
 from outcry.roles.admin.rules import Refused
 from outcry.rows import OrderRow, PartitionRow
 from tests.support.engine_room import ANN, BEN, engine_room
-from tests.support.kafka_room import ConfluentRoom, KafkaRoom
+from tests.support.kafka_room import PATIENCE_SECONDS, ConfluentRoom, KafkaRoom
 
 
 @pytest.fixture(params=[ConfluentRoom, KafkaRoom], ids=lambda kind: kind.client)
@@ -39,8 +39,9 @@ async def traded(room: KafkaRoom, part: int = 0) -> tuple[list[OrderRow], Partit
 async def test_a_topic_made_anew_under_load_halts_all_partitions_and_what_was_told_stands(room: KafkaRoom) -> None:
     room.is_lost = True
     before, standing = await traded(room)
+    known = len(room.outcomes)
     load = asyncio.create_task(room.send_on(400))
-    await asyncio.sleep(0.3)
+    await room.until(lambda: len(room.outcomes) > known + 10)
     await room.make_topic_anew()
     reasons = await room.halts([0, 1])
     sent = await load
@@ -62,7 +63,7 @@ async def test_a_topic_made_anew_that_is_soon_as_long_as_the_old_one_halts_withi
     waiting = await room.hold(*(room.order("buy 1@901") for _ in range(30)))
     await room.make_topic_anew()
     await room.journal(waiting)
-    reasons = await asyncio.wait_for(room.halts([0, 1]), 5)
+    reasons = await asyncio.wait_for(room.halts([0, 1]), PATIENCE_SECONDS)
     assert all(reason == MADE_ANEW or "is not in the log" in reason for reason in reasons), reasons
 
 
@@ -89,14 +90,14 @@ async def test_a_topic_made_anew_is_noticed_without_a_record_and_without_a_resta
     await traded(room)
     await room.engine.stop()
     await room.make_topic_anew()
-    assert await asyncio.wait_for(room.halts([0, 1]), 5) == [MADE_ANEW] * 2
+    assert await asyncio.wait_for(room.halts([0, 1]), PATIENCE_SECONDS) == [MADE_ANEW] * 2
 
 
 async def test_a_halted_partition_of_a_topic_made_anew_does_not_go_on_when_it_is_resumed(room: KafkaRoom) -> None:
     room.is_lost = True
     _, standing = await traded(room)
     await room.make_topic_anew()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await room.halts([0, 1]) != [MADE_ANEW] * 2:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert await room.store.ledger.resume_partition(0, "ann")
@@ -150,7 +151,7 @@ async def goes_on(room: KafkaRoom, parts: Sequence[int], lost: Sequence[PlaceOrd
     after = [outcome for part in parts for outcome in await room.place(room.order("buy 1@800", ANN, part))]
     assert [outcome.code for outcome in after] == [0] * len(parts)
     assert all(order.command_id not in room.outcomes for order in lost)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while {row.status for row in await rows_of(room, list(lost))} != {EXPIRED}:
             await asyncio.sleep(0.5)
             await room.place(*(room.order("buy 1@801", ANN, part) for part in parts))
@@ -165,7 +166,7 @@ async def test_partitions_of_a_topic_made_anew_go_on_once_two_people_gave_up_wha
     lost = await room.hold(room.order("buy 1@900"), room.order("buy 2@900"), window_ms=2_000)
     await room.journal(lost)
     await room.make_topic_anew()
-    assert await asyncio.wait_for(room.halts([0, 1]), 5) == [MADE_ANEW] * 2
+    assert await asyncio.wait_for(room.halts([0, 1]), PATIENCE_SECONDS) == [MADE_ANEW] * 2
     standing = await room.standing()
     last = standing.next_offset + READ_AHEAD - 1
     shown = await give_up(room)
@@ -197,7 +198,7 @@ async def test_an_engine_that_read_the_lost_log_ahead_applies_none_of_it_later(r
     await asyncio.sleep(0.3)
     await room.make_topic_anew()
     sent = await load
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await room.halts([0, 1]) != [MADE_ANEW] * 2:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     for part in (0, 1):

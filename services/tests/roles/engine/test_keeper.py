@@ -8,7 +8,7 @@ from outcry.market.terms import EXPIRED
 from outcry.roles.api.positions import Positions
 from outcry.roles.engine.keeper import DAY_MS, Keeper
 from outcry.settings import Settings
-from tests.support.engine_room import ANN, BEN, EngineRoom, engine_room
+from tests.support.engine_room import ANN, BEN, PATIENCE_SECONDS, EngineRoom, engine_room
 
 
 class LaterClock:
@@ -42,7 +42,7 @@ async def test_it_folds_and_voids_while_the_exchange_trades(tmp_path: Path) -> N
         running = asyncio.create_task(room.keeper.run())
         await trade(room)
         (order,) = await room.hold(room.order("buy 1@1"), window_ms=1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await room.store.ledger.orders_by_id([order.order_id]):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert (await room.row(order.order_id)).status == EXPIRED
