@@ -25,6 +25,8 @@ from outcry.ports import (
 MAX_ENTRIES: Final = 100_000  # kept by Shared; beyond it the ones that expire first are dropped
 SPARE_ENTRIES: Final = MAX_ENTRIES // 10  # dropped at once, so that this is rarely needed
 
+MAX_AHEAD_BEATS: Final = 10  # of a clock that stands still
+
 log = logging.getLogger(__name__)
 
 
@@ -195,8 +197,9 @@ class MemoryFeed:
         fast_ms = WINDOWS_MS[0]
         beat = clock.now_ms() // fast_ms
         while True:
-            beat = max(beat + 1, clock.now_ms() // fast_ms)
-            # At most one window, for a clock that was set back stands still.
+            now = clock.now_ms() // fast_ms
+            # A clock that was set back stands still: beats go on without it, and not far from it.
+            beat = max(beat + 1, now) if beat < now + MAX_AHEAD_BEATS else now
             await asyncio.sleep(min(max(beat * fast_ms - clock.now_ms(), 0), fast_ms) / 1000)
             try:
                 self.tick(beat * fast_ms)

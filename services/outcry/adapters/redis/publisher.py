@@ -338,8 +338,9 @@ class RedisPublisher:
         """Ends windows and says that the owner lives, by the wall clock."""
         beat_ms = self._clock.now_ms() // WINDOWS_MS[0] * WINDOWS_MS[0]
         while True:
-            beat_ms = max(beat_ms + WINDOWS_MS[0], self._clock.now_ms() // WINDOWS_MS[0] * WINDOWS_MS[0])
-            # At most one window, for a clock that was set back stands still.
+            now_ms = self._clock.now_ms() // WINDOWS_MS[0] * WINDOWS_MS[0]
+            # A clock that was set back stands still: beats go on without it, and not far from it.
+            beat_ms = max(beat_ms + WINDOWS_MS[0], now_ms) if beat_ms < now_ms + BEAT_MS else now_ms
             await asyncio.sleep(min(max(beat_ms - self._clock.now_ms(), 0), WINDOWS_MS[0]) / 1000)
             if self._down:
                 continue

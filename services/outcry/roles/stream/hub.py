@@ -112,8 +112,10 @@ class Hub:
         self.start()
         beat = self.venue.clock.now_ms() // FAST_MS + 1
         while True:
-            # At most one beat, for a clock that was set back stands still.
-            await asyncio.sleep(min(max(beat * FAST_MS - self.venue.clock.now_ms(), 0), FAST_MS) / 1000)
+            # A clock that was set back stands still: beats go on without it, and not far from it.
+            now_ms = self.venue.clock.now_ms()
+            beat = beat if beat * FAST_MS <= now_ms + SLOW_MS else now_ms // FAST_MS
+            await asyncio.sleep(min(max(beat * FAST_MS - now_ms, 0), FAST_MS) / 1000)
             beat = max(beat, self.venue.clock.now_ms() // FAST_MS - MAX_LATE_BEATS)
             try:
                 self.beat(beat * FAST_MS)
