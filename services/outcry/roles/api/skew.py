@@ -23,7 +23,8 @@ class Skew:
         self.misdated: frozenset[int] = frozenset()
         self._places: dict[int, tuple[int, int]] = {}  # next offset and log time, as of the last look
         self._leading: set[int] = set()  # partitions whose newest record moved log time: it has the journal's clock
-        self._behind: set[int] = set()
+        self._late: set[int] = set()  # whose newest record is old: that may be so where one was read late
+        self._behind: set[int] = set()  # where it was so twice in a row
 
     def look(self, rows: Iterable[PartitionRow], now_ms: int, lags: Mapping[int, int]) -> None:
         """``now_ms`` is the ledger's clock, at the moment at which the rows were read."""
@@ -35,7 +36,9 @@ class Skew:
             if seen is None or row.next_offset == seen[0]:
                 continue  # nothing new is known of the journal's clock
             _put(self._leading, part, row.log_time > seen[1])
-            _put(self._behind, part, ahead_ms <= -ALARM_MS - SEEN_MS and not lags.get(part))
+            is_late = ahead_ms <= -ALARM_MS - SEEN_MS and not lags.get(part)
+            _put(self._behind, part, is_late and part in self._late)
+            _put(self._late, part, is_late)
         self.misdated = frozenset(part for part in self._leading if self.ahead_ms[part] >= REFUSE_MS)
 
     @property
