@@ -47,7 +47,7 @@ verify: setup  ## Prove the invariants on the data directory, running or stopped
 	@$(BIN)/outcry verify --data "$(DATA)"
 
 test: setup-test builds components clients  ## Pass the tests in their short forms (under 10 minutes on 2 cores)
-	@$(COMPONENTS) run $(BIN)/pytest -m "not long and not kubernetes" -n 2 --dist worksteal
+	@TMPDIR="$$(sh infra/local/scratch.sh)" $(COMPONENTS) run $(BIN)/pytest -m "not long and not kubernetes" -n 2 --dist worksteal
 
 test-cluster: setup-test  ## Pass the tests that need Kubernetes, on the cluster that KUBECONFIG names (docs/how-to/test-cluster.md)
 	@$(BIN)/pytest -m "kubernetes and not long" -s $(if $(ONLY),-k "$(ONLY)") operators/tests/test_cluster.py charts/tests/real

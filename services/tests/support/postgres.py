@@ -49,7 +49,8 @@ def empty_database(template: str = "template0") -> Iterator[str]:
     """The URL of a new database, dropped at the end."""
     name = f"outcry_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_url(), autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG".encode())
+        # By files: where nothing is synced, as on the server of `make test`, this is three times less work.
+        server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY".encode())
     try:
         yield url_of(name)
     finally:
