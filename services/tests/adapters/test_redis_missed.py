@@ -172,13 +172,18 @@ async def test_a_redis_that_went_away_may_have_lost_something(fragile: Venue, re
         await until(lambda: owner.missed)
 
 
+async def let_an_engine_tell_one(venue: Venue, owner: Owner) -> None:
+    """An engine tells one event, and is gone."""
+    async with venue.publisher() as publisher:
+        await until(lambda: publisher.follows(ACCOUNT))
+        await publisher.publish(committed(venue))
+        await until(lambda: owner.moves == 1)
+
+
 async def test_an_engine_that_died_between_commit_and_telling_has_kept_something_back(venue: Venue) -> None:
     async with venue.listener() as listener:
         owner = Owner(listener)
-        async with venue.publisher() as publisher:
-            await until(lambda: publisher.follows(ACCOUNT))
-            await publisher.publish(committed(venue))
-            await until(lambda: owner.moves == 1)
+        await let_an_engine_tell_one(venue, owner)
         committed(venue)
         async with venue.publisher() as successor:
             await until(lambda: successor.follows(ACCOUNT))
@@ -192,10 +197,7 @@ async def test_events_that_an_engine_took_with_it_are_missed_although_nothing_fo
 ) -> None:
     async with venue.listener() as listener:
         owner = Owner(listener)
-        async with venue.publisher() as publisher:
-            await until(lambda: publisher.follows(ACCOUNT))
-            await publisher.publish(committed(venue))
-            await until(lambda: owner.moves == 1)
+        await let_an_engine_tell_one(venue, owner)
         await asyncio.sleep(A_WHILE_SECONDS)
         assert owner.missed == 0
         committed(venue)

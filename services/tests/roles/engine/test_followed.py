@@ -22,19 +22,14 @@ from tests.support.lonely import LonelyRedis, lonely_redis
 from tests.support.pg_room import PgRoom
 
 
-class Mortal:
+class Mortal(RedisPublisher):
     """A publisher that is dead from some moment on: what is committed then, it says no more."""
 
-    def __init__(self, feed: RedisPublisher) -> None:
-        self.feed = feed
-        self.is_dead = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.feed, name)
+    is_dead = False
 
     async def publish(self, publication: Publication) -> None:
         if not self.is_dead:
-            await self.feed.publish(publication)
+            await super().publish(publication)
 
 
 class Forgetful:
@@ -67,19 +62,18 @@ class Cluster:
 
     async def launch(self, pod: str) -> Mortal:
         store = await self.engines.room.process()
-        publisher = RedisPublisher(self.redis.url, clock=SystemClock(), lease=store.lease, backlog=store.backlog)
-        await publisher.start()
-        way = self.ways[pod] = Mortal(publisher)
+        way = self.ways[pod] = Mortal(self.redis.url, clock=SystemClock(), lease=store.lease, backlog=store.backlog)
+        await way.start()
         await self.engines.launch(pod, feed=way)
         return way
 
     async def kill(self, pod: str) -> None:
         await self.engines.kill(pod)
-        await self.ways.pop(pod).feed.close()
+        await self.ways.pop(pod).close()
 
     async def known(self, way: Mortal) -> None:
         """Waits until an engine has heard that somebody follows Ann."""
-        await until(lambda: way.feed.follows(ANN))
+        await until(lambda: way.follows(ANN))
 
     async def place(self, text: str, account: int = ANN, **terms: Any) -> int:
         """Returns the order's id once what came of it is committed."""
@@ -109,7 +103,7 @@ async def cluster(folder: Path, partitions: int = 1) -> AsyncIterator[Cluster]:
         finally:
             await pod.close()
             for way in made.ways.values():
-                await way.feed.close()
+                await way.close()
 
 
 @pytest.fixture(autouse=True)
@@ -170,8 +164,8 @@ async def test_an_engine_that_takes_over_from_an_emptied_redis_keeps_nothing_bac
         await made.kill("a")
         made.redis.command("FLUSHALL")
         way = await made.launch("b")
-        await until(lambda: not way.feed.behind)
-        assert not way.feed.follows(ANN), "nothing is to be tested where it knows already"
+        await until(lambda: not way.behind)
+        assert not way.follows(ANN), "nothing is to be tested where it knows already"
         lost = await made.place("buy 1@900")
         await until(lambda: made.missed == 1)
         assert lost not in made.heard
