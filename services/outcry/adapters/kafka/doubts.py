@@ -35,9 +35,7 @@ class Doubts:
             yield
             self._clear(parts)
         except (OutOfService, OutcomeUnknown) as trouble:
-            for part in self._silent(parts, since) - self._failed:
-                log.warning("Kafka takes nothing for partition %d: %s", part, trouble)
-                self._failed.add(part)
+            self._suspect(self._silent(parts, since) - self._failed, trouble)
             raise
         finally:
             del self._under_way[token]
@@ -62,8 +60,13 @@ class Doubts:
         """Those of which no record was taken since: others of the same append may have been at fault."""
         return {part for part in parts if self._taken.get(part, since) <= since}
 
+    def _suspect(self, parts: Collection[int], trouble: Exception) -> None:
+        if parts:
+            log.warning("Kafka takes nothing for partitions %s: %s", sorted(parts), trouble)
+        self._failed.update(parts)
+
     def _clear(self, parts: Collection[int]) -> None:
         self._taken.update(dict.fromkeys(parts, self._clock()))
-        for part in self._failed.intersection(parts):
-            log.warning("Kafka takes records of partition %d again.", part)
-        self._failed.difference_update(parts)
+        if not self._failed.isdisjoint(parts):
+            log.warning("Kafka takes records of partitions %s again.", sorted(self._failed.intersection(parts)))
+            self._failed.difference_update(parts)
