@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.histories import GONE_SECONDS, TOLD_SECONDS, Findings, History, Row, Sent, check
 
+PLACE = (0, "BTCUSD")
+
 
 def told(status: str = "NEW", executed: str = "0", order_id: int = 1) -> dict[str, Any]:
     return {"orderId": order_id, "status": status, "executedQty": executed}
@@ -40,7 +42,7 @@ def test_what_stands_or_went_on_is_clean() -> None:
 
 def test_what_is_heard_while_rows_are_read_is_not_expected_of_them() -> None:
     history = history_of(sent(told=told()), sent("b"))
-    asked = history.known()
+    asked = history.known(PLACE)
     history.orders["a"].hear(told("CANCELED"), 1.0)
     assert [each.name for each in asked] == ["a"]
     assert check(history, asked, [row()]).is_clean
@@ -84,7 +86,7 @@ ENDED = [
 def looked(history: History, rows: list[Row], first: int = 0, now: float = 0.0) -> Findings:
     """A check as the campaign makes one: rows are compared with what is folded, then with what is not."""
     others, found = history.archive(0, "BTCUSD").compare([each for each in rows if each["orderId"] >= first], first)
-    found.add(check(history, history.known(), others, now))
+    found.add(check(history, history.known(PLACE), others, now))
     return found
 
 
@@ -97,10 +99,19 @@ def folded() -> tuple[History, list[str]]:
         sent("r", refused=-2010),
     )
     assert looked(history, [*ENDED, row("d", order_id=11)]).is_clean
-    history.fold(TOLD_SECONDS - 1, lambda order, _: judged.append(order.name))
+    history.fold(PLACE, TOLD_SECONDS - 1, lambda order, _: judged.append(order.name))
     assert len(history.orders) == 5, "who follows may not have been told yet"
-    history.fold(GONE_SECONDS, lambda order, _: judged.append(order.name))
+    history.fold(PLACE, GONE_SECONDS, lambda order, _: judged.append(order.name))
     return history, judged
+
+
+def test_a_look_at_one_market_takes_no_notice_of_the_others() -> None:
+    history, _ = folded()
+    history.add(Sent(0, "ETHUSD", "e", "", 0.0, {}, told=told("FILLED", "1"), end=told("FILLED", "1")))
+    history.add(Sent(1, "BTCUSD", "f", "", 0.0, {}, told=told("FILLED", "1"), end=told("FILLED", "1")))
+    assert [each.name for each in history.known(PLACE)] == ["d"]
+    history.fold(PLACE, GONE_SECONDS, lambda *_: None)
+    assert {"e", "f"} <= history.orders.keys()
 
 
 def test_what_has_ended_is_counted_and_judged_once_and_leaves_memory() -> None:
@@ -148,9 +159,9 @@ def test_an_order_that_nobody_was_told_of_is_folded_once_it_ended(tmp_path: Path
     history = history_of(sent(), keyed)
     history.path = tmp_path / "history"
     assert looked(history, [row(status="CANCELED"), row("k", status="CANCELED", order_id=2)]).is_clean
-    history.fold(TOLD_SECONDS, lambda *_: None)
+    history.fold(PLACE, TOLD_SECONDS, lambda *_: None)
     assert len(history.orders) == 2
-    history.fold(GONE_SECONDS, lambda *_: None)
+    history.fold(PLACE, GONE_SECONDS, lambda *_: None)
     assert (list(history.orders), history.counts()) == (["k"], {"unknown": 2}), "a key has to settle"
     (line,) = history.path.read_text().splitlines()
     assert json.loads(line)["end"]["status"] == "CANCELED"

@@ -8,7 +8,7 @@ import json
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from hashlib import blake2b
@@ -21,6 +21,7 @@ GONE_SECONDS: Final = 120.0  # after its last answer a refused order is not aske
 TOLD_SECONDS: Final = 15.0  # after its end was seen a client has been told of it, and so have followers
 
 Row = dict[str, Any]
+Place = tuple[int, str]  # account, symbol
 
 
 @dataclass
@@ -95,7 +96,7 @@ class History:
     cancels: int = 0  # acknowledged
     answers: Counter[str] = field(default_factory=Counter)  # HTTP status and code, or the kind of a broken connection
     seen: dict[str, Row] = field(default_factory=dict)  # what the exchange said of each when last asked
-    archives: dict[tuple[int, str], Archive] = field(default_factory=dict)
+    archives: dict[Place, Archive] = field(default_factory=dict)
     folded: Counter[str] = field(default_factory=Counter)  # how many, by what their clients knew
     refusals: Counter[int] = field(default_factory=Counter)  # of what was folded, by code
     path: Path | None = None  # gets a JSON line of each order
@@ -119,16 +120,16 @@ class History:
         """Orders by what their clients know."""
         return self.folded + Counter(map(_known, self.orders.values()))
 
-    def known(self) -> list[Sent]:
-        """Copies of the orders whose outcome is known now; what is heard later changes nothing in them."""
-        return [replace(sent) for sent in self.orders.values() if sent.is_known]
+    def known(self, place: Place) -> list[Sent]:
+        """Copies of the orders there whose outcome is known now; what is heard later changes nothing in them."""
+        return [replace(sent) for sent in self._at(place) if sent.is_known]
 
     def archive(self, owner: int, symbol: str) -> Archive:
         return self.archives.setdefault((owner, symbol), Archive())
 
-    def firsts(self) -> dict[tuple[int, str], int]:
+    def firsts(self) -> dict[Place, int]:
         """By account and symbol the lowest id of the orders that are not folded: what is older has ended."""
-        lowest: dict[tuple[int, str], int] = {}
+        lowest: dict[Place, int] = {}
         for sent in self.orders.values():
             seen = sent.told or self.seen.get(sent.name)
             if seen is not None:
@@ -136,9 +137,9 @@ class History:
                 lowest[place] = min(seen["orderId"], lowest.get(place, seen["orderId"]))
         return lowest
 
-    def fold(self, now: float, judge: Callable[[Sent, Row], None]) -> None:
+    def fold(self, place: Place, now: float, judge: Callable[[Sent, Row], None]) -> None:
         """Lets go of what has ended and was compared with the exchange; ``judge`` looks at each for the last time."""
-        for sent in [each for each in self.orders.values() if _is_over(each, now)]:
+        for sent in [each for each in self._at(place) if _is_over(each, now)]:
             if sent.end is not None:
                 judge(sent, sent.end)
                 self.archive(sent.owner, sent.symbol).put(sent.end)
@@ -148,6 +149,9 @@ class History:
         """What was never folded; the end of the history."""
         for sent in list(self.orders.values()):
             self._drop(sent)
+
+    def _at(self, place: Place) -> Iterator[Sent]:
+        return (sent for sent in self.orders.values() if (sent.owner, sent.symbol) == place)
 
     def _drop(self, sent: Sent) -> None:
         if self.path is not None:
@@ -182,7 +186,7 @@ def check(history: History, asked: Iterable[Sent], rows: Iterable[Row], now: flo
     ``asked`` are copies of what was known before they were read. Lost: an answer that does not stand any more.
     Doubled: an effect that nobody was to have, or twice.
     """
-    found = Findings(lost=history.disputes[:])
+    found, history.disputes = Findings(lost=history.disputes), []
     by_name: dict[str, Row] = {}
     for row in rows:
         name = row["clientOrderId"]
