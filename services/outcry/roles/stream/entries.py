@@ -17,6 +17,7 @@ from outcry.rows import TransferRow
 
 LOOK_SECONDS: Final = 5.0  # between two looks when nobody says that there is something new
 ASK_SECONDS: Final = 1.0  # before a ledger that cannot be asked is asked again
+BEGIN_SECONDS: Final = 2.0  # for the first look at an account, before it is promised to a client all the same
 LATE_SECONDS: Final = 60.0  # by which an entry may be committed later than one with a higher number
 LATE_NUMBERS: Final = 1_000  # the same, when a process looks for the first time
 PAGE: Final = 500  # entries in one answer
@@ -70,17 +71,25 @@ class Entries(Generic[E]):
         self._behind = behind
         self._tell = tell
         self._news = asyncio.Event()
+        self._looked = asyncio.Event()  # set by the next look, and then replaced
         self._begun: set[int] = set()  # followed accounts of which all that was there before is known
         self._floor: int | None = None  # entries up to this number are told; None: nobody was followed
         self._highest = 0  # number that was seen
         self._told: set[int] = set()  # those behind the floor that are told
         self._marks: deque[tuple[float, int]] = deque()  # when which number was the newest, on the loop's clock
-        users.on_follow(self._news.set)
+        users.on_follow(self._news.set, self.begun)
 
     def hint(self, account_id: int) -> None:
         """There is an entry of the account since just now."""
         if account_id in self._users.followed:
             self._news.set()
+
+    async def begun(self, account_id: int) -> None:
+        """Waits until what is noted from now on is told; for a ledger that cannot be asked, BEGIN_SECONDS."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEGIN_SECONDS):
+                while account_id not in self._begun:
+                    await self._looked.wait()
 
     async def supervise(self) -> None:
         """Looks again and again; a ledger that cannot be asked is asked later."""
@@ -117,6 +126,8 @@ class Entries(Generic[E]):
             after = entries[-1].number
         self._begun |= followed
         self._raise_floor(newest)
+        self._looked.set()
+        self._looked = asyncio.Event()
 
     def _lose(self) -> None:
         """The ledger is an older one: what it had noted is gone, and its next entries have numbers that were told."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final, Protocol
 
 from outcry.market.events import ListUpdated, OrderCanceled, OrderExpired
@@ -78,6 +78,7 @@ class UserStreams:
             int, float
         ] = {}  # accounts that were new lately: when all is told of them, on the loop's clock
         self._on_follow: list[Callable[[], None]] = []
+        self._begun: list[Callable[[int], Awaitable[None]]] = []
         self._execution_id = venue.clock.now_us()
         venue.feed.on_missed(self.start_again)
 
@@ -86,21 +87,23 @@ class UserStreams:
         """Accounts that somebody listens to, or is about to."""
         return {*self._tapes, *self._settled}
 
-    def on_follow(self, callback: Callable[[], None]) -> None:
-        """Called when one more account is followed."""
+    def on_follow(self, callback: Callable[[], None], begun: Callable[[int], Awaitable[None]]) -> None:
+        """``callback`` is called when one more account is followed, ``begun`` awaited before one is promised."""
         self._on_follow.append(callback)
+        self._begun.append(begun)
 
     async def expect(self, account_id: int) -> None:
         """Waits until all that happens to the account is told here, so that whoever is promised it misses nothing."""
         loop = asyncio.get_running_loop()
-        if account_id not in self._settled:
-            if account_id in self._tapes:
-                return
+        if account_id not in self._settled and account_id not in self._tapes:
             self._settled[account_id] = loop.time() + SETTLE_SECONDS
             unsubscribe = self.venue.feed.on_account(account_id, lambda _: None)
             loop.call_later(EXPECT_SECONDS, self._let_go, account_id, unsubscribe)
             self._tell_followed()
-        await asyncio.sleep(self._settled[account_id] - loop.time())
+        if account_id in self._settled:
+            await asyncio.sleep(self._settled[account_id] - loop.time())
+        for begun in self._begun:
+            await begun(account_id)
 
     def _let_go(self, account_id: int, unsubscribe: Callable[[], None]) -> None:
         del self._settled[account_id]

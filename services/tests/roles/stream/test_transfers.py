@@ -32,8 +32,10 @@ class Books:
     def __init__(self, front: Gated) -> None:
         self._ledger = front.store.ledger
         self.is_away = False
+        self.slow_seconds = 0.0
 
     async def newest_transfer(self) -> int:
+        await asyncio.sleep(self.slow_seconds)
         if self.is_away:
             raise OutOfService("as the test wished")
         return await self._ledger.newest_transfer()
@@ -147,6 +149,25 @@ async def test_a_ledger_that_is_away_delays_the_news_and_loses_none(
         assert socket.told() == []
         one.books.is_away = False
         await until(lambda: socket.told() == [("USD", "5.00000000")])
+
+
+async def test_whoever_was_promised_an_accounts_events_hears_of_the_next_transfer_however_slow_the_ledger_is(
+    venue: Venue, tmp_path: Path
+) -> None:
+    async with processes(venue, tmp_path / "front", 1) as (one,):
+        one.books.slow_seconds = 0.5
+        for purse in (await one.follow(), await one.follow()):
+            await one.move(500_000_000)
+            await until(lambda purse=purse: ("USD", "5.00000000") in purse.told())  # type: ignore[misc]
+
+
+async def test_nobody_waits_for_long_for_a_ledger_that_is_away(
+    venue: Venue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries_module, "BEGIN_SECONDS", 0.2)
+    async with processes(venue, tmp_path / "front", 1) as (one,):
+        one.books.is_away = True
+        assert await one.follow()
 
 
 async def test_more_than_a_page_of_transfers_is_told_in_order(
