@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.support import customers
-from tests.support.customers import LATE, UNKNOWN, Customer
+from tests.support.customers import LATE, OVERLOADED, UNKNOWN, Customer
 from tests.support.histories import History, Sent
 from tests.support.signed import SignedClient
 
@@ -61,6 +61,14 @@ async def test_an_order_of_a_keyed_batch_that_came_too_late_was_not_placed() -> 
     orders = await batch_of_two([(504, unknown), (200, {"results": refusals})])
     assert [sent.refused for sent in orders] == [-2010, LATE]
     assert all(sent.is_known for sent in orders)
+
+
+async def test_an_order_that_found_no_room_is_not_refused_when_its_batch_is_sent_again() -> None:
+    overloaded, unknown = {"code": OVERLOADED, "msg": "full"}, {"code": UNKNOWN, "msg": "unknown"}
+    orders = await batch_of_two([(200, {"results": [overloaded, unknown]}), (409, {"code": -1099, "msg": "wait"})])
+    assert [sent.refused for sent in orders] == [0, 0]
+    orders = await batch_of_two([(200, {"results": [overloaded, unknown]}), (200, {"results": [overloaded] * 2})])
+    assert [sent.refused for sent in orders] == [OVERLOADED, OVERLOADED]
 
 
 async def test_a_repeated_request_that_came_too_late_says_nothing_of_the_one_before() -> None:

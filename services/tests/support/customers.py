@@ -130,6 +130,8 @@ class Customer:
                 self._hear(sent, _item_status(result) if results else status, result, is_last=bool(results and key))
             if not is_keyed or all(sent.is_known for sent in orders) or time.monotonic() > until:
                 return
+            for sent in orders:
+                sent.refused = 0  # the request is sent again, and what found no room may find it then
             await asyncio.sleep(min(PATIENT_SECONDS, REACH_SECONDS * orders[0].attempts))
 
     def _hear(self, sent: Sent, status: int, answer: Any, *, is_last: bool = False) -> None:
