@@ -46,7 +46,7 @@ class Machine:
             cwd=self.root,
             env={"PATH": str(self._bin), "HOME": str(self.root), "PIP_NO_INDEX": "1"},
             capture_output=True, text=True,
-            timeout=120, check=False,
+            timeout=280, check=False,
         )  # fmt: skip
         return ran.returncode, ran.stdout + ran.stderr
 
