@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections import Counter
 from random import Random
+from typing import Any
 
 import psycopg
 import pytest
@@ -350,3 +351,27 @@ async def test_holds_of_an_account_that_has_too_little_are_decided_in_their_orde
     found = [result.status for result in await one.ledger.hold(requests)]
     assert found == [HELD, SHORT, HELD, SHORT, HELD]
     assert await one.money(ALICE, USD) == (0, MONEY)
+
+
+async def test_half_a_batch_that_is_held_when_the_database_goes_leaves_the_batch_unknown(
+    one: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = one.ledger._database
+    fetch, calls = database.fetch, 0
+
+    async def lost(*words: Any, **more: Any) -> Any:
+        nonlocal calls
+        calls += 1  # all three are refused; the first half is held; the rest finds nobody
+        if calls == 3:
+            raise OutOfService("cut")
+        return await fetch(*words, **more)
+
+    monkeypatch.setattr(database, "fetch", lost)
+    whole = [
+        request("a", 100),
+        request("b", 100, account=BOB, symbol=1 << 40, group=1),
+        request("c", 100, account=BOB, group=2),
+    ]
+    with pytest.raises(OutcomeUnknown, match="A part of the holds was taken"):
+        await one.ledger.hold(whole)
+    assert await one.money(ALICE) == (MONEY - 100, 100)

@@ -51,8 +51,7 @@ class IntakeBook(Book):
             if left:
                 found |= await _split(lambda some: self._in_turn(some, keys), left, MAX_SPLITS)
         except (OutOfService, Damaged) as error:
-            if any(own[0].status == HELD for own in found.values()):
-                raise OutcomeUnknown(f"A part of the holds was taken before this: {error}") from error
+            _insist_on_nothing(found, error)
             raise
         return [result for group in groups for result in found[group.place]]
 
@@ -118,8 +117,18 @@ async def _split(attempt: Attempt, groups: Sequence[Group], splits: int) -> Foun
     found: Found = {}
     for half in (groups[:middle], groups[middle:]):
         if half:
-            found |= await _split(attempt, half, splits - 1)
+            try:
+                found |= await _split(attempt, half, splits - 1)
+            except (OutOfService, Damaged) as error:
+                _insist_on_nothing(found, error)
+                raise
     return found
+
+
+def _insist_on_nothing(found: Found, error: OutOfService | Damaged) -> None:
+    """What is raised as "nothing was written" must be so. Raises OutcomeUnknown where something is held already."""
+    if any(own[0].status == HELD for own in found.values()):
+        raise OutcomeUnknown(f"A part of the holds was taken before this: {error}") from error
 
 
 def _target(

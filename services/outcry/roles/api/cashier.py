@@ -9,8 +9,8 @@ import msgspec
 from outcry.claims import DUPLICATE, HELD, KEY_LOST, KEY_TAKEN, HoldRequest, HoldResult, KeyClaim
 from outcry.codec import encode_command
 from outcry.market.commands import AnyCommand, CancelOrder, PlaceList, PlaceOrder, ReplaceOrder
-from outcry.ports import Ledger
-from outcry.roles.api.errors import outcome_unknown
+from outcry.ports import Ledger, OutcomeUnknown, OutOfService
+from outcry.roles.api.errors import outcome_unknown, overloaded
 from outcry.roles.api.intents import Cancel, Place, PlacePair, Replace
 from outcry.roles.api.tickets import (
     Answer,
@@ -37,7 +37,8 @@ class Cashier:
     async def hold(self, tickets: Sequence[Ticket]) -> None:
         """One statement for all; those that do not fit are tried once more, one by one, after a fold.
 
-        Raises what IntakeLedger.hold raises.
+        Raises what IntakeLedger.hold raises, and then nothing is held. Trouble with those that are tried once more is
+        their own answer: what others hold already goes on.
         """
         requests: list[HoldRequest] = []
         for number, ticket in enumerate(tickets):
@@ -54,16 +55,26 @@ class Cashier:
 
     async def _retry(self, short: list[Ticket]) -> None:
         """The money may be there but not folded yet: folds, then asks for each ticket alone."""
-        await self._ledger.fold(range(self._partitions), MAX_FOLD)
-        asked = [_requests(ticket, 0) for ticket in short]
-        calls = [self._ledger.hold(requests, _claims([t])) for t, requests in zip(short, asked, strict=True)]
-        for ticket, own in zip(short, await asyncio.gather(*calls), strict=True):
-            if self._take(ticket, own):
-                continue
+        try:
+            await self._ledger.fold(range(self._partitions), MAX_FOLD)
+        except (OutOfService, OutcomeUnknown):
+            for ticket in short:
+                self._settle(ticket, overloaded())
+            return
+        await asyncio.gather(*map(self._hold_alone, short))
+
+    async def _hold_alone(self, ticket: Ticket) -> None:
+        try:
+            if self._take(ticket, await self._ledger.hold(_requests(ticket, 0), _claims([ticket]))):
+                return
             if isinstance(ticket.intent, Replace):
                 await self._hold_nothing(ticket)
             else:
                 self._settle(ticket, insufficient_balance())
+        except OutOfService:
+            self._settle(ticket, overloaded())
+        except OutcomeUnknown:
+            self._settle(ticket, outcome_unknown())
 
     async def _hold_nothing(self, ticket: Ticket) -> None:
         """A replace that cannot be paid beforehand may still be paid by what its cancel releases."""
