@@ -14,7 +14,7 @@ from tests.support.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 LONG = bool(os.environ.get("OUTCRY_TEST_LONG"))
-FAULTS, ORDERS = (300, 100_000) if LONG else (16, 800)
+FAULTS, ORDERS = (300, 100_000) if LONG else (30, 1_500)
 LIMIT_SECONDS = 7_000 if LONG else 560
 STRIKE_SECONDS = 3_000  # of the long form, for faults and orders; what is missing then fails it
 FLOW = ["--rate", 120, "--clients", 64, "--batches", 0.5, "--batch", "20-50", "--at-once", "3-8"]

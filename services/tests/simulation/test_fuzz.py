@@ -23,7 +23,7 @@ from tests.support.venue import Exchange, running_exchange
 LONG = bool(os.environ.get("OUTCRY_TEST_LONG"))
 KEY, SECRET = "outcry-demo-key-1", b"outcry-demo-secret-1"
 BURST = 40  # requests per hypothesis example
-EXAMPLES = 2500 if LONG else 125
+EXAMPLES = 2500 if LONG else 250
 
 NASTY = [
     "",
@@ -218,7 +218,7 @@ def test_the_published_schema_is_true_for_generated_requests(exchange: Exchange)
         operation = result.ok()
 
         @settings(
-            max_examples=200 if LONG else 15,
+            max_examples=200 if LONG else 25,
             suppress_health_check=list(HealthCheck),
             database=None,
         )

@@ -16,7 +16,7 @@ import pytest
 from tests.support.signed import SignedClient
 from tests.support.venue import Exchange, start_exchange
 
-KILLS = 200 if os.environ.get("OUTCRY_TEST_LONG") else 8
+KILLS = 200 if os.environ.get("OUTCRY_TEST_LONG") else 20
 WORKERS = 12
 KEYS = [("outcry-demo-key-1", "outcry-demo-secret-1"), ("outcry-demo-key-2", "outcry-demo-secret-2")]
 SYMBOLS = {"BTCUSD": 20_000, "ETHUSD": 2_000, "SOLUSD": 100}
