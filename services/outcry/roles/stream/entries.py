@@ -137,6 +137,7 @@ class Entries(Generic[E]):
         self._floor = None
 
     def _take(self, entry: E) -> None:
+        self._highest = max(self._highest, entry.number)  # it may be newer than what was asked for before
         if entry.number in self._told:
             return
         self._told.add(entry.number)

@@ -25,6 +25,7 @@ class Breaking(Socket):
     """A subscriber with a bug."""
 
     def push(self, frame: bytes) -> None:
+        super().push(frame)
         raise RuntimeError("as the test wished")
 
 
@@ -57,7 +58,10 @@ async def test_the_beat_follows_the_clock_and_survives_a_failure(
         hub.subscribe(stream("btcusd@depth@100ms"), Breaking(), COMBINED)
         await stage.happen((BUY, 91, 1))
         await until(lambda: "Windows of the market streams could not be ended." in caplog.text)
-        hub.subscribe(stream("btcusd@depth5"), Breaking(), RAW)
+        first = Breaking()
+        hub.subscribe(stream("btcusd@depth5"), first, RAW)
+        await until(lambda: bool(first.frames))  # from a beat, or from the end of a second that came just then
+        hub.subscribe(stream("btcusd@depth10"), Breaking(), RAW)
         await until(lambda: "A beat of the market streams failed." in caplog.text)
         await stage.happen((BUY, 92, 1))
         await until(lambda: len(listener.frames) == 3)
