@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from outcry.market.commands import AnyCommand
+from outcry.market.commands import AnyCommand, Tick
 from outcry.rows import PartState
 
 MAGIC: Final = b"OTCY"
@@ -109,6 +109,9 @@ def encode_frame(
     if len(frame) > MAX_FRAME_BYTES:
         raise ValueError(f"a frame of {len(frame)} bytes exceeds {MAX_FRAME_BYTES}")
     return frame
+
+
+TICK_FRAME: Final = encode_frame([Tick(command_id=0, symbol_id=0)])  # moves log time, as any record does; no more
 
 
 def decode_frame(record: bytes) -> Frame:

@@ -13,15 +13,13 @@ from outcry.adapters.kafka.identity import Identity
 from outcry.adapters.kafka.library import Library
 from outcry.adapters.kafka.producer import Sender
 from outcry.adapters.kafka.topic import Topic
-from outcry.codec import encode_frame
-from outcry.market.commands import Tick
+from outcry.codec import TICK_FRAME
 from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.rows import Record
 
 OPEN_SECONDS: Final = 30.0  # for the first contact
 SPOT_SECONDS: Final = 10.0  # for records that are known to exist
 TRY_SECONDS: Final = 0.5  # between two looks whether a partition in doubt has to be tried
-TRIAL: Final = encode_frame([Tick(command_id=0, symbol_id=0)])  # moves log time, as any record does, and nothing else
 
 
 class KafkaJournal:
@@ -83,7 +81,7 @@ class KafkaJournal:
 
     async def _try(self, part: int) -> None:
         with contextlib.suppress(OutOfService, OutcomeUnknown):
-            await self.append([(part, TRIAL)])
+            await self.append([(part, TICK_FRAME)])
 
     async def read(self, positions: Mapping[int, int], max_records: int, wait_seconds: float) -> list[Record]:
         """Raises JournalBroken, OutOfService."""

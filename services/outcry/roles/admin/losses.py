@@ -7,8 +7,7 @@ happens: log time passes the bounds of its orders, and they are voided with thei
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from outcry.codec import encode_frame, encode_state
-from outcry.market.commands import Tick
+from outcry.codec import TICK_FRAME, encode_state
 from outcry.ports import APPROVERS, Clock, Journal
 from outcry.roles.admin import rules
 from outcry.roles.admin.rules import Refused
@@ -19,7 +18,6 @@ from outcry.rows import Checkpoint, PartitionRow, PartState
 # is used again, so that none of them can be taken for a record of the new log.
 READ_AHEAD: Final = 10_000
 FILLED_AT_ONCE: Final = 2_000  # records
-FILLING: Final = encode_frame([Tick(command_id=0, symbol_id=0)])  # means nothing, wherever it should be read
 
 Progress = Callable[[str], None]
 
@@ -154,7 +152,7 @@ class Losses:
         while end < loss.to_offset:
             self._progress(f"partition {loss.part}: filling the log from record {end} to {loss.to_offset}")
             count = min(FILLED_AT_ONCE, loss.to_offset - end)
-            end = (await self._journal.append([(loss.part, FILLING)] * count))[-1] + 1
+            end = (await self._journal.append([(loss.part, TICK_FRAME)] * count))[-1] + 1
 
 
 def begin_at(offset: int, state: PartState, now_ms: int) -> Checkpoint:

@@ -4,12 +4,10 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from outcry.codec import encode_frame
-from outcry.market.commands import Tick
+from outcry.codec import TICK_FRAME
 from outcry.ports import Journal
 
 TICK_SECONDS: Final = 1.0  # without a record for so long the owner journals a TICK
-TICK: Final = encode_frame([Tick(command_id=0, symbol_id=0)])
 
 
 class Quiet:
@@ -32,4 +30,4 @@ class Quiet:
         due = [part for part in owned if self._heard[part] <= before]
         if due:
             self.hear(due)
-            await self._journal.append([(part, TICK) for part in due])
+            await self._journal.append([(part, TICK_FRAME) for part in due])

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from outcry.codec import TICK_FRAME
 from outcry.market import pit
 from outcry.market.commands import PlaceOrder
 from outcry.market.terms import FILLED, MARKET, NEW, SELL, STOP_LOSS, STOP_LOSS_LIMIT, WORKING
 from outcry.ports import OutOfService
-from outcry.roles.engine.quiet import TICK
 from outcry.rows import PartBatch
 from tests.support.engine_room import ANN, BEN, EngineRoom, engine_room
 
@@ -78,7 +78,7 @@ async def test_stops_that_came_to_rest_are_kept_before_anything_else_happens(tmp
     async with engine_room(tmp_path) as room:
         stops = await stops_below(room, price=1005)
         await room.place(room.order("sell 1@1", BEN, type=MARKET, side=SELL, price=0))
-        await room.store.journal.append([(0, TICK)])
+        await room.store.journal.append([(0, TICK_FRAME)])
         await room.caught_up()
         await room.crash()
         assert (await room.verify()).problems == []
