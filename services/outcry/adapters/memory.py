@@ -1,11 +1,11 @@
 """What lives only in this process: volatile state with expiry, and the feed from engine to listeners."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
+from outcry.adapters.beats import beats
 from outcry.adapters.chain import Chain
 from outcry.facts import Span
 from outcry.market.depth import DepthView
@@ -24,8 +24,6 @@ from outcry.ports import (
 
 MAX_ENTRIES: Final = 100_000  # kept by Shared; beyond it the ones that expire first are dropped
 SPARE_ENTRIES: Final = MAX_ENTRIES // 10  # dropped at once, so that this is rarely needed
-
-MAX_AHEAD_BEATS: Final = 10  # of a clock that stands still
 
 log = logging.getLogger(__name__)
 
@@ -194,15 +192,9 @@ class MemoryFeed:
 
     async def supervise_cuts(self, clock: Clock) -> None:
         """Ticks every 100 ms of the wall clock; windows that end during a stall become one."""
-        fast_ms = WINDOWS_MS[0]
-        beat = clock.now_ms() // fast_ms
-        while True:
-            now = clock.now_ms() // fast_ms
-            # A clock that was set back stands still: beats go on without it, and not far from it.
-            beat = max(beat + 1, now) if beat < now + MAX_AHEAD_BEATS else now
-            await asyncio.sleep(min(max(beat * fast_ms - clock.now_ms(), 0), fast_ms) / 1000)
+        async for beat_ms in beats(clock, WINDOWS_MS[0]):
             try:
-                self.tick(beat * fast_ms)
+                self.tick(beat_ms)
             except Exception:
                 log.exception("Windows of the market streams could not be ended.")
 

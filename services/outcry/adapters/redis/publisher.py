@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
+from outcry.adapters.beats import beats
 from outcry.adapters.redis import scripts
 from outcry.adapters.redis.client import TROUBLE, Word, connect, end
 from outcry.adapters.redis.follows import FOLLOW_SECONDS, Followed
@@ -336,12 +337,7 @@ class RedisPublisher:
 
     async def supervise_beats(self) -> None:
         """Ends windows and says that the owner lives, by the wall clock."""
-        beat_ms = self._clock.now_ms() // WINDOWS_MS[0] * WINDOWS_MS[0]
-        while True:
-            now_ms = self._clock.now_ms() // WINDOWS_MS[0] * WINDOWS_MS[0]
-            # A clock that was set back stands still: beats go on without it, and not far from it.
-            beat_ms = max(beat_ms + WINDOWS_MS[0], now_ms) if beat_ms < now_ms + BEAT_MS else now_ms
-            await asyncio.sleep(min(max(beat_ms - self._clock.now_ms(), 0), WINDOWS_MS[0]) / 1000)
+        async for beat_ms in beats(self._clock, WINDOWS_MS[0]):
             if self._down:
                 continue
             try:
