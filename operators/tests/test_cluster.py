@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from kubernetes import client, config
@@ -19,6 +20,7 @@ from outcry_operator.kube import Cluster, Conflict, Forbidden, Invalid, NotFound
 from outcry_operator.running import Operator
 from outcry_operator.settings import read_settings
 from outcry_operator.watching import Wake, Watch
+from tests.world.door import Door
 
 CRDS = Path(__file__).resolve().parents[2] / "charts/outcry/crds"
 
@@ -197,7 +199,9 @@ def test_a_watch_goes_on_after_the_server_has_ended_it(
         watch.stop()
 
 
-def restricted(admin: Cluster, paths: Paths, namespace: str, rules: list[Object]) -> Cluster:
+def restricted(
+    admin: Cluster, paths: Paths, namespace: str, rules: list[Object], *, by_way_of: Door | None = None
+) -> Cluster:
     """A cluster as a service account with these rules sees it."""
     admin.create(paths.core("serviceaccounts"), {"metadata": {"name": "operator"}})
     rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
@@ -207,12 +211,30 @@ def restricted(admin: Cluster, paths: Paths, namespace: str, rules: list[Object]
     admin.create(f"{rbac}/rolebindings", {"metadata": {"name": "operator"}, "roleRef": ref, "subjects": [account]})
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     token = admin.create(paths.core("serviceaccounts", "operator", "token"), asked)["status"]["token"]
-    full = client.Configuration()
-    config.load_kube_config(client_configuration=full)
+    full = server()
     own = client.Configuration(host=full.host, ssl_ca_cert=full.ssl_ca_cert, ca_cert_data=full.ca_cert_data)
     own.verify_ssl = full.verify_ssl
+    if by_way_of is not None:
+        own.tls_server_name = full.tls_server_name or urlsplit(full.host).hostname
+        own.host = f"https://127.0.0.1:{by_way_of.port}"
     own.api_key = {"authorization": f"Bearer {token}"}
     return Cluster(own)
+
+
+def server() -> client.Configuration:
+    """Where the API server is and how it is trusted, as KUBECONFIG has it."""
+    full = client.Configuration()
+    config.load_kube_config(client_configuration=full)
+    return full
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    """The way to the API server for one operator."""
+    address = urlsplit(server().host)
+    made = Door(address.hostname or "", address.port or 443)
+    yield made
+    made.stop()
 
 
 def started(cluster: Cluster, namespace: str) -> Operator:
@@ -261,6 +283,51 @@ def test_the_role_is_enough_and_nothing_is_left_behind(
     assert "403" not in caplog.text
     for plural in ("scalepolicies", "canaryreleases"):
         assert all("finalizers" not in each["metadata"] for each in admin.items(paths.outcry(plural)))
+
+
+@pytest.mark.parametrize("outage", [Door.lock, Door.muffle], ids=["refuses", "is silent"])
+def test_an_outage_of_the_api_server_costs_time_and_changes_nothing_twice(
+    admin: Cluster, paths: Paths, namespace: str, door: Door, outage: Callable[[Door], None]
+) -> None:
+    admin.create(paths.workload("StatefulSet"), workload("StatefulSet", "engine", 1))
+    admin.create(paths.outcry("scalepolicies"), policy(minReplicas=2))
+    operator = started(restricted(admin, paths, namespace, RULES, by_way_of=door), namespace)
+    engine = paths.workload("StatefulSet", "engine")
+
+    def rescaled() -> list[str]:
+        events = admin.items(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
+        return [each["note"] for each in events if each["reason"] == "Rescaled"]
+
+    try:
+        once(lambda: admin.get(engine)["spec"]["replicas"] == 2 and len(rescaled()) == 1)
+        outage(door)
+        admin.patch(paths.outcry("scalepolicies", "engine"), {"spec": {"minReplicas": 4}})
+        once(lambda: operator.loop.why_not_ready() != "" and not operator.loop.leader.leads)
+        assert operator.loop.why_not_alive() == "", "a restart would help nobody"
+        assert admin.get(engine)["spec"]["replicas"] == 2
+        door.open()
+        once(lambda: operator.loop.why_not_ready() == "" and admin.get(engine)["spec"]["replicas"] == 4)
+        once(lambda: len(rescaled()) == 2)
+        time.sleep(3)  # for what might be done again
+        assert admin.get(engine)["metadata"]["generation"] == 3, "one change of the scale before and one after"
+        assert len(rescaled()) == 2, rescaled()
+    finally:
+        operator.stop()
+
+
+def test_an_operator_that_follows_another_changes_nothing(admin: Cluster, paths: Paths, namespace: str) -> None:
+    admin.create(paths.workload("StatefulSet"), workload("StatefulSet", "engine", 1))
+    admin.create(paths.outcry("scalepolicies"), policy(minReplicas=2))
+    cluster, engine = restricted(admin, paths, namespace, RULES), paths.workload("StatefulSet", "engine")
+    for _ in range(3):
+        operator = started(cluster, namespace)
+        try:
+            once(lambda: admin.get(engine)["spec"]["replicas"] == 2)
+            once(lambda: operator.loop.leader.leads and operator.loop.why_not_ready() == "")  # noqa: B023
+            time.sleep(2)
+        finally:
+            operator.stop()
+    assert admin.get(engine)["metadata"]["generation"] == 2, "the scale was changed once"
 
 
 def test_what_the_role_does_not_allow_is_told_by_the_object(admin: Cluster, paths: Paths, namespace: str) -> None:

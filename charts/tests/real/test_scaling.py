@@ -1,6 +1,6 @@
-"""Engines follow the load: what waits makes more of them, calm makes fewer, and no order notices."""
+"""Pods follow the load: engines what waits, apis their CPU; calm makes fewer of them, and no order notices."""
 
-import asyncio
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -13,12 +13,18 @@ MORE_SECONDS, FEWER_SECONDS = 400, 600
 ORDERS_PER_BATCH = 50
 BATCHES_PER_SECOND = 40
 CUSTOMERS = 16
+REQUESTS_PER_SECOND = 80.0
+METRICS = "v1beta1.metrics.k8s.io"
 # Small engines, so that one node can keep three of them busy; the shape of the rules is that of the presets.
 SMALL = {
     "engine.resources.limits.cpu": "70m", "engine.resources.requests.cpu": "70m",
     "engine.autoscaling.triggers[0].queueDepth.targetPerReplica": "50",
     "engine.autoscaling.behavior.scaleUp.stabilizationWindowSeconds": "0",
     "engine.autoscaling.behavior.scaleDown.stabilizationWindowSeconds": "90",
+    "api.autoscaling.triggers[1].cpu.targetUtilizationPercent": "70",
+    "api.autoscaling.triggers[1].cpu.source": "metricsAPI",
+    "api.autoscaling.behavior.scaleUp.stabilizationWindowSeconds": "0",
+    "api.autoscaling.behavior.scaleDown.stabilizationWindowSeconds": "60",
 }  # fmt: skip
 
 pytestmark = pytest.mark.long
@@ -44,7 +50,32 @@ async def test_engines_go_from_one_to_three_and_back_by_what_waits(release: Rele
         print(f"one engine after {took:.0f} s, longest pause {crowd.longest:.2f} s")
         await crowd.end()
         assert await crowd.judge() == []
-    told = await asyncio.to_thread(release.events, "Rescaled")
-    print("\n".join(told))
-    assert len(told) >= 2 and all("queueDepth" in each for each in told), told
+    explained(release, "engine", "queueDepth")
     assert HOLDS in release.verify()
+
+
+async def test_apis_go_from_one_to_two_and_back_by_their_cpu(release: Release) -> None:
+    """As metrics-server has it; an api requests 100m."""
+    known = json.loads(release.kubectl("get", "apiservices", "--output", "json"))["items"]
+    if not any(each["metadata"]["name"] == METRICS for each in known):
+        pytest.skip("the cluster has no metrics-server")
+    await until(lambda: release.is_ready("api", 1), FEWER_SECONDS, release, "one api")
+    async with trading(release, REQUESTS_PER_SECOND, customers=CUSTOMERS) as crowd:
+        took = await until(lambda: release.is_ready("api", 2), MORE_SECONDS, release, "two apis")
+        print(f"two apis after {took:.0f} s, longest pause {crowd.longest:.2f} s")
+        await crowd.end()
+        crowd.begin(2.0)  # calm
+        took = await until(lambda: release.is_ready("api", 1), FEWER_SECONDS, release, "one api")
+        print(f"one api after {took:.0f} s, longest pause {crowd.longest:.2f} s")
+        await crowd.end()
+        assert await crowd.judge() == []
+    explained(release, "api", "cpu")
+    assert HOLDS in release.verify()
+
+
+def explained(release: Release, component: str, trigger: str) -> None:
+    """Events tell of the way up and down, and name what decided."""
+    events = release.get("events", "--field-selector", f"reason=Rescaled,involvedObject.name=outcry-{component}")
+    told = [each["message"] for each in events]
+    print("\n".join(told))
+    assert len(told) >= 2 and all(trigger in each for each in told), told
