@@ -57,6 +57,13 @@ def test_an_order_is_one_trace_across_processes(watched: tuple[RunningCluster, C
     assert stages["commit"].ended_ns <= stages["answer"].began_ns + CLOCKS_NS
 
 
+def test_health_names_what_it_hears_and_what_it_shares(watched: tuple[RunningCluster, Collector]) -> None:
+    cluster, _ = watched
+    for url in (cluster.url, cluster.stream_url.replace("ws:", "http:")):
+        components = httpx.get(f"{url}/api/health/detailed", timeout=15).json()["components"]
+        assert (components["feed"]["status"], components["shared"]["status"]) == ("ok", "ok"), components
+
+
 def test_the_processes_tell_every_metric_between_them(watched: tuple[RunningCluster, Collector]) -> None:
     cluster, _ = watched
     place(cluster)

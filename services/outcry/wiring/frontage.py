@@ -2,8 +2,10 @@
 
 from functools import partial
 
+from outcry.adapters.breaker import Breaker
 from outcry.adapters.redis import RedisListener, RedisShared
 from outcry.roles.admin.pod import Drain, Gauge, PodAdmin
+from outcry.roles.api.contact import Contact
 from outcry.roles.api.features import Features
 from outcry.roles.api.health import not_ready
 from outcry.roles.api.listing import Listing
@@ -28,7 +30,8 @@ class Frontage:
         self.feed = RedisListener(
             settings.redis_fanout, pod=self.settings.pod, ledger=self.backbone.ledger, prefix=prefix
         )
-        self.shared = RedisShared(settings.redis_state, prefix=prefix)
+        breaker = Breaker("Redis", self.telemetry.note_breaker)
+        self.shared = RedisShared(settings.redis_state, prefix=prefix, breaker=breaker)
 
     async def open(self) -> None:
         """Makes contact. Raises OutOfService, Damaged."""
@@ -54,6 +57,7 @@ class Frontage:
         crew.add("admin", admin_role(self.settings, pod.routes, self.telemetry, is_ready=ready))
         observe_backbone(self.telemetry, self.backbone)
         self.vitals.begin(crew)
+        crew.add("contact", Contact(self.feed, self.shared, self.venue.status).run)
         crew.add("listing", listing.run)
         crew.add("features", self.venue.features.run)
         return crew

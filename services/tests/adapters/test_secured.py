@@ -84,6 +84,15 @@ async def test_state_and_channels_go_over_tls_with_a_password(redis: str) -> Non
         await shared.close()
 
 
+async def test_channels_that_redis_refuses_say_why(redis: str) -> None:
+    channels = Channels(redis.replace("word", "guess"), lambda *_: None, lambda: None)
+    try:
+        await channels.start(["news"])
+        assert channels.trouble.startswith("Redis refuses: WRONGPASS")
+    finally:
+        await channels.close()
+
+
 async def test_a_redis_whose_certificate_nobody_vouches_for_is_not_believed(redis: str) -> None:
     shared = RedisShared(redis.partition("?")[0])
     with pytest.raises(OutOfService, match="certificate"):

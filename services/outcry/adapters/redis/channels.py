@@ -44,6 +44,12 @@ class Channels:
         self._wire: _Wire | None = None
         self._task: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
+        self._cause = "Redis has not answered yet."  # of what keeps it closed
+
+    @property
+    def trouble(self) -> str:
+        """Why not every channel is heard at this moment; "" while each is."""
+        return "" if self.is_open else self._cause
 
     @property
     def is_open(self) -> bool:
@@ -80,7 +86,7 @@ class Channels:
                 if await self._connected():
                     pause = FIRST_RETRY_SECONDS
             except (OSError, TimeoutError) as trouble:
-                log.warning("Redis' channels cannot be heard: %s", trouble or type(trouble).__name__)
+                self._blame(str(trouble) or type(trouble).__name__)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_RETRY_SECONDS)
 
@@ -94,9 +100,17 @@ class Channels:
         finally:
             self._wire = None
             wire.abort()
+        self._blame(wire.refusal or "Redis closed the connection.")
         return wire.ready
 
+    def _blame(self, cause: str) -> None:
+        """What goes on and on is told once."""
+        if cause != self._cause:
+            log.warning("Redis' channels cannot be heard: %s", cause)
+        self._cause = cause
+
     def _confirm(self) -> None:
+        self._cause = ""
         self._first.set()
         self._opened()
 
@@ -106,6 +120,7 @@ class _Wire(asyncio.Protocol):
 
     def __init__(self, hear: Hear, names: Iterable[bytes], confirm: Callable[[], None]) -> None:
         self.ready = False
+        self.refusal = ""  # what Redis said before it was left
         self._hear = hear
         self._awaited = set(names)
         self._confirm = confirm
@@ -168,7 +183,7 @@ class _Wire(asyncio.Protocol):
                 self.ready = True
                 self._confirm()
         elif isinstance(reply, hiredis.ReplyError):
-            log.warning("Redis refuses: %s", reply)
+            self.refusal = self.refusal or f"Redis refuses: {reply}"
             self.abort()
 
 

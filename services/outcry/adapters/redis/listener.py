@@ -106,6 +106,11 @@ class RedisListener:
         await self._follower.close()
         await self._client.aclose()
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be heard at this moment; "" while everything is."""
+        return self._channels.trouble
+
     def on_outcome(self, callback: Callable[[Outcome], None]) -> None:
         self._on_outcome.append(callback)
 

@@ -42,6 +42,10 @@ class RedisShared:
         self._till.stop()
         await self._client.aclose()
 
+    async def ping(self) -> None:
+        """Raises OutOfService."""
+        await self._ask(self._client.ping)
+
     async def spend(self, spendings: Sequence[Spending], *, unless: str = "") -> list[tuple[int, int]]:
         """While Redis is down, limits are those of each process, and nothing bars."""
         try:
