@@ -136,6 +136,20 @@ def test_a_canary_that_is_not_ready_by_its_deadline_is_taken_back() -> None:
     assert look(spec, state, sight(ready=0), 601).state.reason == "NotReadyInTime"
 
 
+def test_green_waits_beside_blue_for_as_long_as_its_owner_likes_and_takes_over_at_once() -> None:
+    steps: list[dict[str, Any]] = [{"weight": 100}]
+    waiting, going = (release(traffic=GATEWAY, steps=steps, suspend=suspend) for suspend in (True, False))
+    state = look(waiting, State(), sight(canary=0), 0).state
+    assert look(waiting, state, sight(canary=4, ready=3), 601).state.reason == "NotReadyInTime"
+    turn = look(waiting, state, sight(canary=4, ready=4), 100_000)
+    assert (turn.state.phase, turn.state.reason, turn.state.weight) == ("Holding", "Suspended", 0)
+    assert turn.split == Split(4, 4)
+    onward = look(going, turn.state, sight(canary=4, ready=4), 100_015)
+    assert (onward.state.phase, onward.state.weight, onward.split) == ("Progressing", 100, Split(4, 4))
+    back = look(going, onward.state, sight(canary=4, ready=4, aborted=True), 100_030)
+    assert (back.state.phase, back.state.weight, back.split) == ("RollingBack", 0, Split(4, 4))
+
+
 def test_a_canary_without_traffic_is_held_and_only_then_taken_back() -> None:
     spec = release(traffic=GATEWAY)
     turn = look(spec, at_step(spec), sight(pairs=QUIET), 15)

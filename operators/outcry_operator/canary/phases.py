@@ -156,13 +156,25 @@ def _rollback_rule(spec: CanarySpec, state: State, sight: Sight, found: str, *, 
         (state.failures > limit.failure_limit, "FailedChecks"),
         (bool(sight.trouble), sight.trouble),
         (sight.restarts >= (1 if spec.is_engine and sight.canary_owned else MAX_RESTARTS), "Restarts"),
-        (state.stage == INITIALIZING and starting_ms > spec.progress_deadline_seconds * 1000, "NotReadyInTime"),
+        (starting_ms > spec.progress_deadline_seconds * 1000 and _starts(spec, state, sight), "NotReadyInTime"),
         (sight.mismatches > spec.shadow.max_mismatches, "ShadowMismatch"),
         (bool(sight.canary_halted), "CanaryHalted"),
         (sight.idle_ms > MAX_IDLE_MS, "CommitsNothing"),
         (found == NO_DATA and state.reason == NO_DATA and held_ms > limit.no_data.max_hold_seconds * 1000, "NoData"),
     )
     return next((reason for holds, reason in rules if holds), "")
+
+
+def _starts(spec: CanarySpec, state: State, sight: Sight) -> bool:
+    """Whether it waits for its pods. One whose pods are ready waits for its owner, and for as long as he likes."""
+    return state.stage == INITIALIZING and not _is_up(spec, sight)
+
+
+def _is_up(spec: CanarySpec, sight: Sight) -> bool:
+    """Whether all pods of the first step are ready."""
+    canary = sight.tracks.canary
+    needed = split_for(spec, sight.want, spec.steps[0].weight).canary
+    return canary.settled and canary.ready_replicas >= max(needed, 1)
 
 
 def _hold_rule(spec: CanarySpec, state: State, sight: Sight, found: str) -> str:
@@ -195,10 +207,8 @@ def roll_back(state: State, reason: str, now_ms: int) -> State:
 
 
 def _onward(spec: CanarySpec, state: State, sight: Sight, now_ms: int) -> State:
-    canary = sight.tracks.canary
     if state.phase == INITIALIZING:
-        needed = split_for(spec, sight.want, spec.steps[0].weight).canary
-        if canary.settled and canary.ready_replicas >= max(needed, 1):
+        if _is_up(spec, sight):
             if spec.is_engine and spec.shadow.enabled and not spec.skip_analysis:
                 return state.begin(SHADOWING, now_ms, "ComparingWithOwners")
             return _at_step(spec, state, 0, now_ms)
