@@ -85,8 +85,11 @@ class Release(Kube):
 
     def is_ready(self, component: str, count: int) -> bool:
         """Whether a role has just so many pods, all ready."""
-        pods = self.pods(component)
-        return len(pods) == count and all(_ready(pod) for pod in pods)
+        return len(self.pods(component)) == self.ready(component) == count
+
+    def ready(self, component: str) -> int:
+        """How many pods of a role are ready, those on their way out left aside."""
+        return sum(_ready(pod) for pod in self.pods(component))
 
     def verify(self) -> str:
         """Runs `outcry verify` in the cluster. Fails the test where an invariant is broken."""

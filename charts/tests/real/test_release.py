@@ -19,6 +19,7 @@ FIRST_ORDER_SECONDS = 300
 BACK_SECONDS = 120
 HOLDS = "Every invariant"  # `that was checked` where the streams could not be followed
 ROLES = ("api", "engine", "stream", "simulate", "operator")
+DRAINED = ("api", "engine", "stream")  # which a release has twice for it
 
 
 def two_of(*roles: str) -> list[str]:
@@ -67,6 +68,57 @@ async def test_no_order_is_lost_or_doubled_while_a_pod_of_each_role_is_deleted(r
         assert crowd.history.answers["200"] > 100, crowd.history.answers
         assert await crowd.judge() == []
     assert HOLDS in release.verify()
+
+
+@pytest.mark.long
+async def test_a_drained_node_loses_its_pods_one_of_a_role_at_a_time_and_no_order(release: Release) -> None:
+    """A single node takes pods again once its drain has begun, for there is no other where they could go."""
+    await asyncio.to_thread(release.install, *two_of(*DRAINED))
+    for role in DRAINED:
+        await until(lambda role=role: release.is_ready(role, 2), BACK_SECONDS, release, f"two of {role}")
+    node = release.pods("engine")[0]["spec"]["nodeName"]
+    words = (f"--pod-selector=app.kubernetes.io/component in ({','.join(DRAINED)})", "--delete-emptydir-data")
+    before = {
+        pod["metadata"]["uid"] for role in DRAINED for pod in release.pods(role) if pod["spec"]["nodeName"] == node
+    }
+    try:
+        async with trading(release) as crowd:
+            await asyncio.sleep(3)
+            crowd.longest = 0.0
+            drained = asyncio.create_task(
+                asyncio.to_thread(release.kubectl, "drain", node, "--ignore-daemonsets", *words, "--timeout=240s")
+            )
+            await asyncio.sleep(2)
+            if len(release.get("nodes")) == 1:
+                await asyncio.to_thread(release.kubectl, "uncordon", node)
+            least = await fewest_ready(release, drained)
+            for role in DRAINED:
+                await until(lambda role=role: release.is_ready(role, 2), BACK_SECONDS, release, f"two of {role}")
+            await crowd.end()
+            print(f"{len(before)} pods evicted, longest pause {crowd.longest:.2f} s, fewest ready {least}")
+            assert await crowd.judge() == []
+    finally:
+        release.kubectl("uncordon", node)
+    assert not before & drainable(release, node), "some did not leave"
+    assert all(least.values()), least
+    assert HOLDS in release.verify()
+
+
+def drainable(release: Release, node: str) -> set[str]:
+    """The pods of a node that a drain takes away, by what makes each unique."""
+    pods = [pod for role in DRAINED for pod in release.pods(role)]
+    return {pod["metadata"]["uid"] for pod in pods if pod["spec"].get("nodeName") == node}
+
+
+async def fewest_ready(release: Release, until_done: asyncio.Task[str]) -> dict[str, int]:
+    """The fewest ready pods that each role had until a task was done. Raises what the task raises."""
+    least = dict.fromkeys(DRAINED, 2)
+    while not until_done.done():
+        for role in DRAINED:
+            least[role] = min(least[role], await asyncio.to_thread(release.ready, role))
+        await asyncio.sleep(0.5)
+    await until_done
+    return least
 
 
 async def test_engines_go_from_one_to_three_and_back_by_kubectl_without_losing_an_order(release: Release) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from real.crowd import trading
+from real.crowd import Crowd, trading
 from real.release import Release, installed, until
 
 HOLDS = "Every invariant"  # `that was checked` where the streams could not be followed
@@ -14,6 +14,7 @@ ORDERS_PER_BATCH = 50
 BATCHES_PER_SECOND = 40
 CUSTOMERS = 16
 REQUESTS_PER_SECOND = 80.0
+CALM = 2.0  # requests a second
 METRICS = "v1beta1.metrics.k8s.io"
 # Small engines, so that one node can keep three of them busy; the shape of the rules is that of the presets.
 SMALL = {
@@ -39,17 +40,9 @@ def release() -> Iterator[Release]:
 
 
 async def test_engines_go_from_one_to_three_and_back_by_what_waits(release: Release) -> None:
-    assert release.is_ready("engine", 1)
     size = (ORDERS_PER_BATCH, ORDERS_PER_BATCH)
     async with trading(release, BATCHES_PER_SECOND, customers=CUSTOMERS, batches=1.0, batch=size) as crowd:
-        took = await until(lambda: release.is_ready("engine", 3), MORE_SECONDS, release, "three engines")
-        print(f"three engines after {took:.0f} s, longest pause {crowd.longest:.2f} s")
-        await crowd.end()
-        crowd.begin(2.0)  # calm
-        took = await until(lambda: release.is_ready("engine", 1), FEWER_SECONDS, release, "one engine")
-        print(f"one engine after {took:.0f} s, longest pause {crowd.longest:.2f} s")
-        await crowd.end()
-        assert await crowd.judge() == []
+        await up_and_down(release, crowd, "engine", 3)
     explained(release, "engine", "queueDepth")
     assert HOLDS in release.verify()
 
@@ -61,16 +54,21 @@ async def test_apis_go_from_one_to_two_and_back_by_their_cpu(release: Release) -
         pytest.skip("the cluster has no metrics-server")
     await until(lambda: release.is_ready("api", 1), FEWER_SECONDS, release, "one api")
     async with trading(release, REQUESTS_PER_SECOND, customers=CUSTOMERS) as crowd:
-        took = await until(lambda: release.is_ready("api", 2), MORE_SECONDS, release, "two apis")
-        print(f"two apis after {took:.0f} s, longest pause {crowd.longest:.2f} s")
-        await crowd.end()
-        crowd.begin(2.0)  # calm
-        took = await until(lambda: release.is_ready("api", 1), FEWER_SECONDS, release, "one api")
-        print(f"one api after {took:.0f} s, longest pause {crowd.longest:.2f} s")
-        await crowd.end()
-        assert await crowd.judge() == []
+        await up_and_down(release, crowd, "api", 2)
     explained(release, "api", "cpu")
     assert HOLDS in release.verify()
+
+
+async def up_and_down(release: Release, crowd: Crowd, component: str, most: int) -> None:
+    """Under load there come to be ``most`` pods of a role, in calm there is one again; no order is lost or doubled."""
+    for count, seconds in ((most, MORE_SECONDS), (1, FEWER_SECONDS)):
+        reached = lambda count=count: release.is_ready(component, count)  # noqa: E731
+        took = await until(reached, seconds, release, f"{count} of {component}")
+        print(f"{count} of {component} after {took:.0f} s, longest pause {crowd.longest:.2f} s")
+        await crowd.end()
+        if count == most:
+            crowd.begin(CALM)
+    assert await crowd.judge() == []
 
 
 def explained(release: Release, component: str, trigger: str) -> None:
