@@ -96,3 +96,24 @@ async def test_a_request_that_fails_is_logged_with_its_trace(
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line.get("trace_id") for line in lines] == [TRACE, None]
     assert all("as the test wished" in line["error"] for line in lines)
+
+
+def test_a_library_that_repeats_itself_says_one_line_in_a_while_and_nothing_of_ours_is_kept_back() -> None:
+    now, lines = [100.0], []
+    handler = logging.Handler()
+    handler.emit = lambda each: lines.append(f"{each.name}: {each.getMessage()}")  # type: ignore[method-assign]
+    handler.addFilter(logs.Sparing(clock=lambda: now[0]))
+
+    def say(name: str, text: str, *args: object) -> None:
+        handler.handle(logging.LogRecord(name, logging.ERROR, "x.py", 1, text, args, None))
+
+    for number in range(3):
+        say("kafka.net", "lost %d", number)
+        say("kafka.cluster", "refresh %d", number)
+        say("outcry.x", "ours %d", number)
+    now[0] += logs.SILENCE_SECONDS
+    say("kafka.net", "lost %d", 3)
+    assert [line for line in lines if line.startswith("outcry")] == [f"outcry.x: ours {n}" for n in range(3)]
+    assert [line for line in lines if not line.startswith("outcry")] == [
+        "kafka.net: lost 0", "kafka.cluster: refresh 0", "kafka.net: lost 3 (2 lines of this logger were left out)",
+    ]  # fmt: skip

@@ -5,12 +5,17 @@ import json
 import logging
 import re
 import sys
+import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
 TEXT: Final = "text"
 JSON: Final = "json"
 FORMATS: Final = (TEXT, JSON)
+
+REPETITIVE: Final = ("kafka", "asyncpg")  # libraries that say the same many times a second while a component is away
+SILENCE_SECONDS: Final = 10.0
 
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")  # of the request that is being answered
 
@@ -57,10 +62,32 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class Sparing(logging.Filter):
+    """Lets each logger of a repetitive library say one line in a while; that one tells how many were left out."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._silent: dict[str, tuple[float, int]] = {}  # until when, and how many lines it has kept back
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in REPETITIVE:
+            return True
+        until, kept = self._silent.get(record.name, (0.0, 0))
+        if self._clock() < until:
+            self._silent[record.name] = until, kept + 1
+            return False
+        if kept:
+            record.msg, record.args = f"{record.getMessage()} ({kept} lines of this logger were left out)", ()
+        self._silent[record.name] = self._clock() + SILENCE_SECONDS, 0
+        return True
+
+
 def begin(level: str, form: str, *, pod: str, role: str) -> None:
     """Logs to standard error from now on."""
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(JsonLines(pod, role) if form == JSON else TextLines())
+    lines.addFilter(Sparing())
     logging.basicConfig(level=level.upper(), handlers=[lines], force=True)
     for loud in ("uvicorn.error", "kafka", "alembic"):
         logging.getLogger(loud).setLevel(logging.WARNING)
