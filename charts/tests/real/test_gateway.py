@@ -89,7 +89,7 @@ def served(release: Release, track: str) -> float:
     total = 0.0
     for pod in release.get("pods", "--selector", f"app.kubernetes.io/component=api,outcry.dev/track={track}"):
         name = pod["metadata"]["name"]
-        path = f"/api/v1/namespaces/{release.namespace}/pods/{name}:9090/proxy/metrics"
+        path = f"/api/v1/namespaces/{release.namespace}/pods/{name}:9100/proxy/metrics"
         for family in text_string_to_metric_families(release.kubectl("get", "--raw", path)):
             total += sum(
                 each.value
