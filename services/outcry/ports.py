@@ -181,8 +181,8 @@ class QueryLedger(Protocol):
     ) -> tuple[OpeningRow | None, list[TradeRow]]:
         """At one moment: what the account's deleted trades of a symbol came to, and its kept ones from an id on."""
 
-    async def order_fills(self, symbol_id: int, order_id: int, log_offset: int) -> list[TradeRow]:
-        """Trades in which the order was the taker at its own record (the fills of its answer)."""
+    async def order_fills(self, placed: Sequence[OrderRow]) -> dict[int, list[TradeRow]]:
+        """By order, the trades in which it was the taker at its own record (the fills of its answer)."""
 
     async def trades(
         self,

@@ -5,7 +5,7 @@ import asyncio
 from outcry.codec import encode_command
 from outcry.market.commands import PlaceList, PlaceOrder, ReplaceOrder
 from outcry.market.terms import PENDING_NEW, SELL
-from outcry.rows import AmendmentRow, CandleRow, ListRow, PreventedRow, TradeRow
+from outcry.rows import AmendmentRow, CandleRow, ListRow, OrderRow, PreventedRow, TradeRow
 from tests.support.storage import (
     ALICE,
     BOB,
@@ -137,7 +137,8 @@ async def test_asking_an_empty_ledger_gives_nothing(storage: Storage) -> None:
     assert await storage.ledger.trades(1, start_ms=5) == []
     assert await storage.ledger.agg_trades(1, from_id=3) == []
     assert await storage.ledger.fills(ALICE, 1, start_ms=0) == []
-    assert await storage.ledger.order_fills(1, 1, 0) == []
+    assert await storage.ledger.order_fills([]) == {}
+    assert await storage.ledger.order_fills([order_row(1, "a")]) == {1: []}
     assert await storage.ledger.candles(1, 60_000) == []
     assert await storage.ledger.orders_by_id([]) == []
     assert await storage.ledger.targets([]) == []
@@ -217,19 +218,19 @@ async def test_fills_of_one_order(storage: Storage) -> None:
 
 
 async def test_the_fills_of_an_answer_are_those_of_its_own_record(storage: Storage) -> None:
-    rows = await market(storage)
-    assert await storage.ledger.order_fills(1, 205, 2) == [rows[4]]
-    assert await storage.ledger.order_fills(1, 205, 3) == []
-    assert await storage.ledger.order_fills(1, 101, 2) == []
-    placed = [
-        order_row(200 + n, f"t{n}", account=BOB, placed_ms=START_MS + n * HOUR_MS, applied_offset=n // 2)
-        for n in (5, 6, 20)
-    ]
-    await storage.commit(storage.batch(new_orders=placed))
-    assert await storage.ledger.order_fills(1, 205, 2) == [rows[4]]
-    assert await storage.ledger.order_fills(1, 206, 3) == [rows[5]]
-    assert await storage.ledger.order_fills(1, 220, 10) == [rows[19]]
-    assert await storage.ledger.order_fills(1, 206, 2) == []
+    rows, ask = await market(storage), storage.ledger.order_fills
+
+    def placed(n: int, **fields: int) -> OrderRow:
+        own = {"placed_ms": START_MS + n * HOUR_MS, "applied_offset": n // 2}
+        return order_row(200 + n, f"t{n}", account=BOB, **(own | fields))
+
+    assert await ask([placed(5)]) == {205: [rows[4]]}
+    assert await ask([placed(6)]) == {206: [rows[5]]}
+    assert await ask([placed(5, applied_offset=3)]) == {205: []}, "a trade of another record"
+    assert await ask([order_row(101, "m", placed_ms=START_MS + 5 * HOUR_MS, applied_offset=2)]) == {101: []}
+    elsewhere = placed(7, symbol_id=2)
+    asked = [placed(20), placed(5), elsewhere, placed(6), placed(8, applied_offset=3)]
+    assert await ask(asked) == {220: [rows[19]], 205: [rows[4]], 207: [], 206: [rows[5]], 208: []}
 
 
 async def test_trades_are_found_by_symbol_id_and_time_and_no_others(storage: Storage) -> None:

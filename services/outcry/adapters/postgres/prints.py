@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select, text
 
+from outcry.adapters.fills import Answered, answered, by_symbol, offsets_of
 from outcry.adapters.postgres.book import Book
 from outcry.adapters.postgres.reader import Rows
-from outcry.adapters.postgres.seek import ALWAYS, FOREVER, NOWHERE, Span, first_trade_at, first_trade_of, trades_between
+from outcry.adapters.postgres.seek import FOREVER, NOWHERE, Span, first_trade_at, first_trade_of, trades_between
 from outcry.adapters.postgres.statements import query
 from outcry.adapters.postgres.tables import CANDLES, OPENINGS, ORDERS, TRADES
-from outcry.rows import CandleRow, OpeningRow, TradeRow
+from outcry.rows import CandleRow, OpeningRow, OrderRow, TradeRow
 
 TRADE, CANDLE = TRADES.c, CANDLES.c
 
@@ -23,7 +24,7 @@ SPAN: Final = (
 )
 UP: Final = SPAN.order_by(TRADE.trade_id)
 DOWN: Final = SPAN.order_by(TRADE.trade_id.desc())
-TAKEN: Final = UP.where(TRADE.taker_order == bindparam("order"))
+TAKEN: Final = UP.where(TRADE.taker_order == any_(bindparam("ids", type_=ARRAY(BigInteger))))
 STORED: Final = (
     select(CANDLES)
     .where(CANDLE.symbol_id == bindparam("symbol_id"), CANDLE.interval_ms == bindparam("interval"))
@@ -79,15 +80,19 @@ class PrintBook(Book):
             rows = await snapshot.rows(OWN_UP, **own, first=from_id, last=FOREVER, since=0, until=FOREVER, limit=limit)
         return OpeningRow._make(map(int, opening[0])) if opening else None, _trades(rows)
 
-    async def order_fills(self, symbol_id: int, order_id: int, log_offset: int) -> list[TradeRow]:
+    async def order_fills(self, placed: Sequence[OrderRow]) -> Answered:
+        trades = [trade for symbol_id, rows in by_symbol(placed) for trade in await self._taken(symbol_id, rows)]
+        return answered(placed, trades)
+
+    async def _taken(self, symbol_id: int, placed: Sequence[OrderRow]) -> list[TradeRow]:
         """All that a record brings about has its time, and an order's time is that of its own record."""
-        placed = await self._reader.rows(LIFETIME, order=order_id)
-        times = (placed[0].placed_ms, placed[0].placed_ms) if placed else ALWAYS
-        first = await first_trade_at(self._reader, symbol_id, log_offset, times)
-        last = await first_trade_at(self._reader, symbol_id, log_offset + 1, times) - 1
+        times = min(row.placed_ms for row in placed), max(row.placed_ms for row in placed)
+        least, most = offsets_of(placed)
+        first = await first_trade_at(self._reader, symbol_id, least, times)
+        last = await first_trade_at(self._reader, symbol_id, most + 1, times) - 1
         rows = await self._reader.rows(
-            TAKEN, symbol_id=symbol_id, order=order_id, first=first, last=last, since=times[0], until=times[1],
-            limit=FOREVER,
+            TAKEN, symbol_id=symbol_id, ids=[row.order_id for row in placed], first=first, last=last, since=times[0],
+            until=times[1], limit=FOREVER,
         )  # fmt: skip
         return _trades(rows)
 

@@ -1,16 +1,18 @@
 """What people ask about trades and candles; times and aggregates are found by bisection."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from itertools import groupby
 
+from outcry.adapters.fills import Answered, answered, by_symbol, offsets_of
 from outcry.adapters.sqlite.bulk import as_json
 from outcry.adapters.sqlite.file import OnFile
 from outcry.adapters.sqlite.openings import openings
 from outcry.adapters.sqlite.rowtext import CANDLE, TRADE, read_candles, read_trades
 from outcry.adapters.sqlite.seek import first_trade_at, first_trade_of, first_trade_since
 from outcry.adapters.sqlite.statements import statement
-from outcry.rows import CandleRow, OpeningRow, TradeRow
+from outcry.rows import CandleRow, OpeningRow, OrderRow, TradeRow
 
 FOREVER = 1 << 62
 
@@ -21,7 +23,8 @@ TRADES_DOWN = as_json(
 )
 TAKEN = as_json(
     TRADE,
-    "FROM trades WHERE symbol_id = :symbol AND trade_id >= :first AND trade_id < :stop AND taker_order = :order"
+    "FROM trades WHERE symbol_id = :symbol AND trade_id >= :first AND trade_id < :stop"
+    " AND taker_order IN (SELECT value FROM json_each(:orders))"
     " ORDER BY trade_id",
 )
 
@@ -71,14 +74,11 @@ class PrintBook(OnFile):
 
         return await self._reader.ask(ask)
 
-    async def order_fills(self, symbol_id: int, order_id: int, log_offset: int) -> list[TradeRow]:
+    async def order_fills(self, placed: Sequence[OrderRow]) -> Answered:
         def ask(db: sqlite3.Connection) -> list[TradeRow]:
-            first = first_trade_at(db, symbol_id, log_offset)
-            stop = first_trade_at(db, symbol_id, log_offset + 1)
-            values = {"symbol": symbol_id, "first": first, "stop": stop, "order": order_id}
-            return read_trades(db.execute(TAKEN, values).fetchone()[0])
+            return [trade for symbol_id, rows in by_symbol(placed) for trade in _taken(db, symbol_id, rows)]
 
-        return await self._reader.ask(ask)
+        return answered(placed, await self._reader.ask(ask))
 
     async def trades(
         self, symbol_id: int, *, from_id: int | None = None, start_ms: int | None = None,
@@ -130,6 +130,16 @@ def _span(db: sqlite3.Connection, symbol_id: int, times: tuple[int | None, int |
     first = 0 if start_ms is None else first_trade_since(db, symbol_id, start_ms)
     last = FOREVER if end_ms is None else first_trade_since(db, symbol_id, end_ms + 1) - 1
     return max(first, from_id or 0), last
+
+
+def _taken(db: sqlite3.Connection, symbol_id: int, placed: Sequence[OrderRow]) -> list[TradeRow]:
+    """The trades of a span of the log in which one of the orders was the taker."""
+    least, most = offsets_of(placed)
+    values = {
+        "symbol": symbol_id, "first": first_trade_at(db, symbol_id, least),
+        "stop": first_trade_at(db, symbol_id, most + 1), "orders": json.dumps([row.order_id for row in placed]),
+    }  # fmt: skip
+    return read_trades(db.execute(TAKEN, values).fetchone()[0])
 
 
 def _lifetime(db: sqlite3.Connection, symbol_id: int, order_id: int) -> Span:

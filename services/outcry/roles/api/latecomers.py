@@ -1,7 +1,7 @@
 """Reads from the ledger what came of commands whose outcome was not delivered in time (reliability.md §2, 8)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,8 +17,16 @@ LATE_SECONDS: Final = 0.25  # after this the ledger is asked, and again after as
 UNAPPLIED_SECONDS: Final = 2.0  # the same for records that wait to be applied: their orders may have been voided
 
 
+class Known(NamedTuple):
+    """What one look-up has read, for all its tickets together."""
+
+    rows: Mapping[int, OrderRow]  # by order id
+    applied: Mapping[int, int]  # where each partition stands
+    fills: Mapping[int, Sequence[TradeRow]]  # of the answers of orders that traded, by order id
+
+
 class Latecomers:
-    """One statement for all tickets whose outcome seems to be lost, then the fills of those that traded at once.
+    """Asks for all tickets whose outcome seems to be lost together, and for the fills of those that traded at once.
 
     A ticket that is only late, for its record waits to be applied, is not asked about: where the partition stands
     tells them apart. Once in a while it is, for its order may have been voided; what has just been applied is left
@@ -38,34 +46,36 @@ class Latecomers:
             ticket.asked = now
         ids = [order_id for ticket in waiting for order_id in _concerned(ticket)]
         rows = {row.order_id: row for row in await self._ledger.orders_by_id(ids)}
+        waiting = [ticket for ticket in waiting if not _is_told_soon(ticket, rows, applied)]
+        known = Known(rows, applied, await self._fills(waiting, rows))
         found = []
         for ticket in waiting:
-            outcome = await self._outcome(ticket, rows, applied)
+            outcome = await self._outcome(ticket, known)
             if outcome is not None:
                 found.append((ticket, outcome))
         return found
 
-    async def _outcome(
-        self, ticket: Ticket, rows: Mapping[int, OrderRow], applied: Mapping[int, int]
-    ) -> Outcome | None:
-        passed = _is_applied(ticket, applied)
+    async def _fills(self, tickets: Sequence[Ticket], rows: Mapping[int, OrderRow]) -> Mapping[int, list[TradeRow]]:
+        """Of the orders that are answered with their fills, and traded."""
+        firsts = (rows.get(each.order_ids[0]) for each in tickets if isinstance(each.intent, Place | Replace))
+        traded = [row for row in firsts if row is not None and row.executed]
+        return await self._ledger.order_fills(traded) if traded else {}
+
+    async def _outcome(self, ticket: Ticket, known: Known) -> Outcome | None:
+        rows, passed = known.rows, _is_applied(ticket, known.applied)
         if ticket.order_ids:
-            told_soon = ticket.offset >= 0 and not passed and _were_applied(ticket, rows)
-            return None if told_soon else await self._of_new_orders(ticket, rows)
+            return await self._of_new_orders(ticket, known)
         if isinstance(ticket.intent, Amend):
             return await self._of_amend(ticket, ticket.intent, passed)
         outcome = _of_targets(ticket, rows, passed)
         return None if outcome is None else await self._with_lists(outcome)
 
-    async def _of_new_orders(self, ticket: Ticket, rows: Mapping[int, OrderRow]) -> Outcome | None:
+    async def _of_new_orders(self, ticket: Ticket, known: Known) -> Outcome | None:
+        rows = known.rows
         placed = [rows[order_id] for order_id in ticket.order_ids if order_id in rows]
         if len(placed) < len(ticket.order_ids):
             return None
         first = placed[0]
-        fills: tuple[Traded, ...] = ()
-        if isinstance(ticket.intent, Place | Replace) and first.executed:
-            trades = await self._ledger.order_fills(first.symbol_id, first.order_id, first.applied_offset)
-            fills = tuple(taken(trade) for trade in trades)
         canceled = tuple(rows[t.order_id] for t in ticket.targets if _is_canceled(rows.get(t.order_id)))
         refused = isinstance(ticket.intent, Replace) and ticket.targets and not canceled
         lists = () if first.list_id < 0 else tuple(await self._lists(first))
@@ -79,7 +89,7 @@ class Latecomers:
             text=first.text if first.status == REJECTED else "",
             orders=tuple(placed),
             canceled=canceled,
-            fills=fills,
+            fills=tuple(taken(trade) for trade in known.fills.get(first.order_id, ())),
             cancel_code=unknown_order().code if refused else 0,
             cancel_text=unknown_order().text if refused else "",
             lists=lists,
@@ -137,6 +147,12 @@ def _is_due(ticket: Ticket, applied: Mapping[int, int], now: float) -> bool:
 
 def _is_applied(ticket: Ticket, applied: Mapping[int, int]) -> bool:
     return 0 <= ticket.offset < applied.get(ticket.intent.instrument.partition, 0)
+
+
+def _is_told_soon(ticket: Ticket, rows: Mapping[int, OrderRow], applied: Mapping[int, int]) -> bool:
+    """Whether its record was applied after the look at the partitions: the engine is about to tell it."""
+    unpassed = bool(ticket.order_ids) and ticket.offset >= 0 and not _is_applied(ticket, applied)
+    return unpassed and _were_applied(ticket, rows)
 
 
 def _were_applied(ticket: Ticket, rows: Mapping[int, OrderRow]) -> bool:

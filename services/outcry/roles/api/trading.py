@@ -243,7 +243,7 @@ async def stored_outcome(call: Call, place: Place, order_id: int, shape: str | N
         return None
     if row.status == REJECTED:
         return refused(row.code, row.text)
-    trades = await ledger.order_fills(instrument.symbol_id, order_id, row.applied_offset) if row.executed else []
+    trades = (await ledger.order_fills([row]))[row.order_id] if row.executed else []
     outcome = Outcome(
         command_id=0,
         symbol_id=row.symbol_id,

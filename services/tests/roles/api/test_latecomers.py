@@ -10,6 +10,7 @@ import pytest
 from outcry.market.terms import CANCELED, FILLED, NEW
 from outcry.roles.api.intents import Amend, Replace
 from outcry.roles.api.latecomers import UNAPPLIED_SECONDS
+from outcry.rows import OrderRow
 from tests.roles.api.test_desk import ONE, TWO, DeafFeed, shop
 from tests.support.inprocess import until
 
@@ -22,6 +23,25 @@ async def test_outcomes_that_are_not_delivered_are_read_from_the_ledger(tmp_path
         assert [(fill.qty, fill.price) for fill in bought.fills] == [(4, 5000)]
         canceled = await s.desk.submit(s.cancel(client_order_id="s"))
         assert [row.status for row in canceled.canceled] == [CANCELED]
+
+
+async def test_the_fills_of_all_that_traded_are_asked_for_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop(tmp_path, feed=DeafFeed()) as s:
+        looks: list[int] = []
+        fills = s.store.ledger.order_fills
+
+        async def noted(placed: Sequence[OrderRow]) -> Any:
+            looks.append(len(placed))
+            return await fills(placed)
+
+        monkeypatch.setattr(s.store.ledger, "order_fills", noted)
+        await s.desk.submit(s.place("sell 40@5000", "s", ONE))
+        work = [s.desk.submit(s.place(f"buy {qty}@5000", f"b{qty}", TWO)) for qty in range(1, 9)]
+        bought = await asyncio.gather(*work)
+        assert [sum(fill.qty for fill in each.fills) for each in bought] == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert sum(looks) == 8 and len(looks) <= 4, looks
 
 
 async def test_the_ledger_is_not_asked_about_orders_that_wait_to_be_applied(
@@ -61,7 +81,7 @@ async def test_what_is_applied_during_a_look_is_left_to_be_told(
             await asyncio.wait([sold, bought])
             return await look(order_ids)
 
-        async def no_fills(*_: int) -> Any:
+        async def no_fills(placed: Sequence[OrderRow]) -> Any:
             raise AssertionError("nobody needs to ask")
 
         monkeypatch.setattr(ledger, "orders_by_id", meanwhile)
