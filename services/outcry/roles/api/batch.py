@@ -9,7 +9,7 @@ from typing import Any, Final
 from outcry.ports import Outcome
 from outcry.roles.api.answers import placed
 from outcry.roles.api.endpoint import TRADE, Call, Endpoint, Param
-from outcry.roles.api.errors import UNKNOWN_OUTCOME, Refusal
+from outcry.roles.api.errors import UNKNOWN_OUTCOME, Refusal, outcome_unknown
 from outcry.roles.api.features import BATCH
 from outcry.roles.api.idempotency import StoredAnswer, once, refused
 from outcry.roles.api.intents import Place
@@ -29,14 +29,14 @@ _RECIPE = Recipe(ORDER_PARAMS, strict=True)
 
 
 class Item:
-    """One order of a batch: read, or refused while reading. ``entered``: it got its hold, or may have."""
+    """One order of a batch: read, or refused while reading. ``held``: it got its hold; ``entered``: or may have."""
 
-    __slots__ = ("answer", "entered", "place", "shape")
+    __slots__ = ("answer", "entered", "held", "place", "shape")
 
     def __init__(self, sent: Any, call: Call, caller: Caller, name: str) -> None:
         self.place: Place | None = None
         self.answer: Json = {}
-        self.entered = False
+        self.entered = self.held = False
         self.shape: str | None = None
         try:
             params = _params(sent, call.venue.instruments)
@@ -50,7 +50,8 @@ class Item:
     def take(self, answer: Answer) -> None:
         """Keeps the desk's answer. Raises Refusal 422 where the batch's key was used with another payload."""
         assert self.place is not None
-        self.entered = isinstance(answer, Outcome) or answer.code == UNKNOWN_OUTCOME
+        self.held = isinstance(answer, Outcome)
+        self.entered = self.held or answer.code == UNKNOWN_OUTCOME
         if not isinstance(answer, Outcome) and answer.code == OTHER_PAYLOAD:
             raise answer  # the key is that of another batch: nothing of this one was placed
         if isinstance(answer, Refusal) or answer.code:
@@ -113,7 +114,18 @@ async def _submit_keyed(call: Call, items: Sequence[Item], key: Key) -> None:
         await _submit(call, [item], key)
         if item.entered:
             await _submit(call, items[number + 1 :], replace(key, follows=True))
+            _doubt(items)
             return
+
+
+def _doubt(items: Sequence[Item]) -> None:
+    """Where none is known to have got its hold, the key may be that of the same request, sent before.
+
+    That one may have placed what was refused here, so nothing is told as refused.
+    """
+    if not any(item.held for item in items):
+        for item in items:
+            item.answer = _refused(outcome_unknown())
 
 
 async def _settle(call: Call, items: Sequence[Item], first_id: int) -> bool:

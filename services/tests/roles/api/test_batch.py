@@ -1,6 +1,7 @@
 """Batches answer order by order, and an Idempotency-Key has one effect and one answer."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from outcry.claims import HoldRequest, HoldResult, KeyClaim
-from outcry.ports import OutcomeUnknown
+from outcry.ports import OutcomeUnknown, OutOfService
 from outcry.roles.api.idempotency import payload_hash
 from outcry.roles.api.intents import Intent
 from outcry.roles.api.orderform import ORDER_PARAMS, Caller, place_of
@@ -216,6 +217,28 @@ async def test_a_request_that_sleeps_within_a_batch_places_nothing_once_a_retry_
         assert [each.get("code") for each in first["results"]] == [None, -1007, -1007]
         assert len(await one.open_orders()) == 1
         assert (await one.send(BATCH, batch, "key-1"))[1] == told
+
+
+@pytest.mark.parametrize("unknown", [0, 1])
+async def test_nothing_is_refused_under_a_key_that_may_have_been_taken_before(
+    tmp_path: Path, unknown: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch was placed, and is sent again while the ledger goes away: it breaks off, and then cannot be asked."""
+    async with market(tmp_path) as (one, _, exchange):
+        ledger, batch = exchange.venue.ledger, batch_of("buy 0.1 50000", "buy 0.1 50001", "buy 0.1 50002")
+        _, first, _ = await one.send(BATCH, batch, "key-1")
+        await forget_answer(exchange, age_ms=10_000)
+        holds = itertools.count()
+
+        async def go_away(*_: object) -> list[HoldResult]:
+            raise OutcomeUnknown("cut") if next(holds) == unknown else OutOfService("away")
+
+        with monkeypatch.context() as cut:
+            cut.setattr(ledger, "hold", go_away)
+            status, again, _ = await one.send(BATCH, batch, "key-1")
+        assert (status, [each["code"] for each in again["results"]]) == (200, [-1007] * 3)
+        _, told, _ = await one.send(BATCH, batch, "key-1")
+        assert [each["orderId"] for each in told["results"]] == [each["orderId"] for each in first["results"]]
 
 
 @pytest.mark.parametrize("was_taken", [True, False])
