@@ -140,10 +140,14 @@ def test_green_waits_beside_blue_for_as_long_as_its_owner_likes_and_takes_over_a
     steps: list[dict[str, Any]] = [{"weight": 100}]
     waiting, going = (release(traffic=GATEWAY, steps=steps, suspend=suspend) for suspend in (True, False))
     state = look(waiting, State(), sight(canary=0), 0).state
+    assert look(waiting, state, sight(canary=4, ready=3), 600).state.phase == "Initializing"
     assert look(waiting, state, sight(canary=4, ready=3), 601).state.reason == "NotReadyInTime"
     turn = look(waiting, state, sight(canary=4, ready=4), 100_000)
     assert (turn.state.phase, turn.state.reason, turn.state.weight) == ("Holding", "Suspended", 0)
     assert turn.split == Split(4, 4)
+    restarts = look(waiting, turn.state, sight(canary=4, ready=3), 100_600)
+    assert restarts.state.phase == "Initializing", "a pod that starts again has its time for it"
+    assert look(waiting, restarts.state, sight(canary=4, ready=3), 100_601).state.reason == "NotReadyInTime"
     onward = look(going, turn.state, sight(canary=4, ready=4), 100_015)
     assert (onward.state.phase, onward.state.weight, onward.split) == ("Progressing", 100, Split(4, 4))
     back = look(going, onward.state, sight(canary=4, ready=4, aborted=True), 100_030)

@@ -134,7 +134,8 @@ async def test_green_stands_beside_blue_takes_over_at_once_and_gives_back_at_onc
     green = [f"api.{NEW}", "canary.api.env.OUTCRY_LOG_LEVEL=error", "canary.api.steps={100}"]
     await asyncio.to_thread(upgrade, release, *green, "canary.api.suspend=true")
     async with trading(release, rate=30.0) as crowd:
-        await until(lambda: phase(release) == "Holding", READY_SECONDS, release, "green waits")
+        beside = lambda: phase(release) == "Holding" and release.is_ready("api", 2)  # noqa: E731
+        await until(beside, READY_SECONDS, release, "green waits beside blue")
         assert await parts(release, A_FEW) == (A_FEW, 0)
         assert await parts(release, A_FEW, **{"x-outcry-track": "canary"}) == (0, A_FEW)
         await asyncio.to_thread(upgrade, release, *green, "canary.api.suspend=false")

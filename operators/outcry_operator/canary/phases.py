@@ -28,6 +28,7 @@ from outcry_operator.scaling import Split
 
 MAX_RESTARTS: Final = 2  # of a canary's container within five minutes
 MAX_IDLE_MS: Final = 10_000  # an engine canary that commits nothing for so long, though commands wait
+SUSPENDED: Final = "Suspended"  # why a release is held that its owner keeps waiting
 
 
 class Sight(NamedTuple):
@@ -185,13 +186,15 @@ def _hold_rule(spec: CanarySpec, state: State, sight: Sight, found: str) -> str:
         return "QueriesFail"
     if state.stage == SHADOWING and sight.shadow_trouble:
         return "ShadowNotComparable"
-    return "Suspended" if spec.suspend else ""
+    return SUSPENDED if spec.suspend and not _starts(spec, state, sight) else ""
 
 
 def _held(state: State, reason: str, now_ms: int) -> State:
     """Held, for each reason on a clock of its own."""
     begins = state.phase != HOLDING or reason != state.reason
+    was_up = reason == SUSPENDED and state.stage == INITIALIZING  # from now on its pods have their time again
     return state._replace(
+        since_ms=now_ms if was_up else state.since_ms,
         phase=HOLDING,
         holding_from=state.stage,
         holding_ms=now_ms if begins else state.holding_ms,
