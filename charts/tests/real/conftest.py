@@ -1,4 +1,4 @@
-"""One release for the tests of this folder: installing takes minutes."""
+"""One release for the tests of a module: installing takes a while, and node ports serve one release at a time."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(900))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def release() -> Iterator[Release]:
     with installed("outcry-test") as running:
         yield running
