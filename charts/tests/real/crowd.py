@@ -96,7 +96,7 @@ class Crowd:
             elif sent.told is not None and row is not None and sent.told["status"] in FINAL:
                 if row["status"] != sent.told["status"]:
                     problems.append(f"{sent.name} was {sent.told['status']} and is {row['status']}")
-            elif sent.refused and row is not None:
+            elif sent.refused and row is not None and row["status"] != "REJECTED":
                 problems.append(f"{sent.name} was refused ({sent.refused}) and is there")
         strange = {
             answer

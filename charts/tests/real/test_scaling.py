@@ -22,6 +22,7 @@ SMALL = {
     "engine.autoscaling.triggers[0].queueDepth.targetPerReplica": "50",
     "engine.autoscaling.behavior.scaleUp.stabilizationWindowSeconds": "0",
     "engine.autoscaling.behavior.scaleDown.stabilizationWindowSeconds": "90",
+    "api.resources.requests.cpu": "160m",  # at rest an api uses half of it
     "api.autoscaling.triggers[1].cpu.targetUtilizationPercent": "70",
     "api.autoscaling.triggers[1].cpu.source": "metricsAPI",
     "api.autoscaling.behavior.scaleUp.stabilizationWindowSeconds": "0",
@@ -48,7 +49,7 @@ async def test_engines_go_from_one_to_three_and_back_by_what_waits(release: Rele
 
 
 async def test_apis_go_from_one_to_two_and_back_by_their_cpu(release: Release) -> None:
-    """As metrics-server has it; an api requests 100m."""
+    """As metrics-server has it."""
     known = json.loads(release.kubectl("get", "apiservices", "--output", "json"))["items"]
     if not any(each["metadata"]["name"] == METRICS for each in known):
         pytest.skip("the cluster has no metrics-server")
