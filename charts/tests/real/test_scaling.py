@@ -74,8 +74,8 @@ async def up_and_down(release: Release, crowd: Crowd, component: str, most: int)
 
 
 def explained(release: Release, component: str, trigger: str) -> None:
-    """Events tell of the way up and down, and name what decided."""
+    """Events tell of the way up and down; the trigger is what decided on the way up."""
     events = release.get("events", "--field-selector", f"reason=Rescaled,involvedObject.name=outcry-{component}")
     told = [each["message"] for each in events]
     print("\n".join(told))
-    assert len(told) >= 2 and all(trigger in each for each in told), told
+    assert len(told) >= 2 and any(trigger in each for each in told), told
