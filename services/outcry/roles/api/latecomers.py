@@ -57,7 +57,8 @@ class Latecomers:
 
     async def _fills(self, tickets: Sequence[Ticket], rows: Mapping[int, OrderRow]) -> Mapping[int, list[TradeRow]]:
         """Of the orders that are answered with their fills, and traded."""
-        firsts = (rows.get(each.order_ids[0]) for each in tickets if isinstance(each.intent, Place | Replace))
+        placing = [each for each in tickets if each.order_ids and isinstance(each.intent, Place | Replace)]
+        firsts = (rows.get(each.order_ids[0]) for each in placing)
         traded = [row for row in firsts if row is not None and row.executed]
         return await self._ledger.order_fills(traded) if traded else {}
 

@@ -108,6 +108,15 @@ async def test_an_undelivered_amend_and_replace_are_found_too(tmp_path: Path) ->
         assert ([row.qty for row in replaced.orders], [row.status for row in replaced.canceled]) == ([7], [CANCELED])
 
 
+async def test_an_undelivered_replace_that_only_cancels_is_found_too(tmp_path: Path) -> None:
+    """Its new order has another one's name, so that it places none."""
+    async with shop(tmp_path, feed=DeafFeed()) as s:
+        for name in ("a", "b"):
+            await s.desk.submit(s.place("buy 10@5000", name))
+        replaced = await s.desk.submit(Replace(old=s.cancel(client_order_id="a"), new=s.place("buy 7@5001", "b")))
+        assert ([row.status for row in replaced.canceled], replaced.code) == ([CANCELED], -2010)
+
+
 async def test_a_cut_after_the_journal_still_ends_in_the_outcome(tmp_path: Path) -> None:
     async with shop(tmp_path) as s:
         s.wire.trouble = "after"
