@@ -13,7 +13,7 @@ STRANGER_PORT = 8000
 STORES = {"kafka", "postgresql", "redis-fanout", "redis-state"}
 EDGE = {"api", "stream"}
 REACHES = {
-    "api": STORES,
+    "api": STORES | {"stream"},
     "engine": STORES,
     "stream": STORES,
     "simulate": EDGE,
@@ -92,3 +92,4 @@ def test_a_pod_reaches_what_is_drawn_and_nothing_else(release: Release, source: 
 
 def test_the_release_trades_under_its_policies(release: Release) -> None:
     assert "Phase:          Succeeded" in release.helm("test", "outcry", "--timeout", "120s")
+    assert "Every invariant holds" in release.verify()  # the streams too

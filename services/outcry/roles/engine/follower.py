@@ -57,7 +57,8 @@ async def _follow(url: str, socket_url: str, seconds: float, symbols: Sequence[s
         ) as socket:
             return await Client(socket, symbols).follow(url, seconds)
     except (OSError, TimeoutError, WebSocketException, msgspec.DecodeError) as trouble:
-        raise Unfollowed(f"{url} could not be followed: {type(trouble).__name__}: {trouble}") from trouble
+        places = f"{socket_url}, with books from {url}"
+        raise Unfollowed(f"{places}, could not be followed: {type(trouble).__name__}: {trouble}") from trouble
 
 
 class Client:

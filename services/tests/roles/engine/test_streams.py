@@ -160,7 +160,7 @@ async def test_an_exchange_that_does_not_answer_is_not_checked(tmp_path: Path) -
     async with running(tmp_path) as (exchange, _):
         check = await followed(exchange, streams_at("http://127.0.0.1:1", seconds=0.1))
         assert (check.problems, check.checked) == ([], [])
-        assert "http://127.0.0.1:1 could not be followed" in check.unchecked[0]
+        assert "ws://127.0.0.1:1/stream, with books from http://127.0.0.1:1, could not be" in check.unchecked[0]
 
 
 async def test_a_halted_partition_has_no_stream_to_follow(tmp_path: Path) -> None:
