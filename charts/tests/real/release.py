@@ -19,6 +19,7 @@ READY_SECONDS = 300
 GONE_SECONDS = 60  # for what goes with the release in the background
 NODE = os.environ.get("OUTCRY_TEST_NODE", "127.0.0.1")  # where node ports are reached
 TAG = os.environ.get("OUTCRY_TEST_TAG", "dev")  # of both images, which the nodes must have
+HOLDS = "Every invariant"  # `that was checked` where the streams could not be followed
 PORTS = {"api": 30080, "stream": 30090}
 
 Json = Any
@@ -93,10 +94,12 @@ class Release(Kube):
         return sum(_ready(pod) for pod in self.pods(component))
 
     def verify(self) -> str:
-        """Runs `outcry verify` in the cluster. Fails the test where an invariant is broken."""
+        """Runs `outcry verify` in the cluster; returns what it says. Fails the test where an invariant is broken."""
         (pod, *_) = self.pods("api")
         name, streams = pod["metadata"]["name"], "OUTCRY_STREAM_URL=ws://outcry-stream:8090"
-        return self.kubectl("exec", name, "--container", "api", "--", "env", streams, "outcry", "verify")
+        said = self.kubectl("exec", name, "--container", "api", "--", "env", streams, "outcry", "verify")
+        assert HOLDS in said, said
+        return said
 
     def state(self) -> str:
         """What a person would look at when something is wrong."""

